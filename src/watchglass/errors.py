@@ -1,0 +1,73 @@
+"""Every error Watchglass raises on purpose.
+
+The docstring of a class is its message: it speaks to the person who will read it and says what to do next.
+Fields in braces are filled from the keyword arguments.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+
+class WatchglassError(Exception):
+    """Something went wrong in Watchglass."""
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        super().__init__(inspect.cleandoc(type(self).__doc__ or "").replace("\n", " ").format(**fields))
+
+
+class SettingsError(WatchglassError):
+    """{variable} is {value}: {reason}. Set it to {allowed}."""
+
+
+class DatabaseNotConfigured(WatchglassError):
+    """No database is set. Set DATABASE_URL (or WATCHGLASS_DATABASE_URL, to keep the telemetry elsewhere) to
+    postgresql://user:password@host:port/database."""
+
+
+class DatabaseUnavailable(WatchglassError):
+    """PostgreSQL at {address} does not answer: {reason}. Telemetry is kept in memory until it is back."""
+
+
+class SchemaMissing(WatchglassError):
+    """The schema watchglass is missing from {address}, or older than this version needs ({found} < {needed}).
+    Run `watchglass migrate`, or set WATCHGLASS_MIGRATIONS=auto."""
+
+
+class SchemaForbidden(WatchglassError):
+    """The role {role} may not create the schema watchglass in {address}. As an owner of the database run:
+    {statement}"""
+
+
+class WriterTooOld(WatchglassError):
+    """The store needs writers of version {needed} or newer, this process writes version {found}.
+    Upgrade watchglass in this service; its telemetry is not stored until then."""
+
+
+class ApplicationNotFound(WatchglassError):
+    """{target} is not an ASGI application: {reason}. Name it as MODULE:ATTRIBUTE, for example shop.main:app."""
+
+
+class ServerNotFound(WatchglassError):
+    """{program} is not on this machine and the package that carries it is not installed. {remedy}"""
+
+
+class ServerStartFailed(WatchglassError):
+    """{program} did not start: {reason}."""
+
+
+class DataFolderInUse(WatchglassError):
+    """The folder {folder} is in use by another run (process {pid}). Stop that one, or name another with --data."""
+
+
+class PortInUse(WatchglassError):
+    """Port {port} is in use. Choose another with --port, or --port 0 for a free one."""
+
+
+class ExtraMissing(WatchglassError):
+    """{feature} needs the package {package}. Install it with: pip install 'watchglass[{extra}]'"""
+
+
+class InvalidRange(WatchglassError):
+    """{value} is not a time range. Use one of {allowed}, or start and end as ISO 8601 with a zone, start before end."""

@@ -1,0 +1,1 @@
+"""The elected process's periodic work."""

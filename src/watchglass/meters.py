@@ -1,0 +1,229 @@
+"""Every instrument: name, unit, description, attributes, in one table.
+
+Names are those of the OpenTelemetry semantic conventions, of the OpenTelemetry Collector's `postgresql` and `redis`
+receivers where the conventions have none, and `watchglass.*` where neither has one.
+
+Attribute values are passed to the recorder as a plain tuple in the order of `Meter.attributes`; `None` and "" mean
+"not set" and are left out of what is stored or exposed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["histogram", "counter", "updown", "gauge"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Meter:
+    """An instrument.
+
+    `stored` and `exposed` name the attributes kept in PostgreSQL and on `/metrics` (and OTLP); `None` keeps all. Series
+    that become equal are merged. `breakdown` is a counter that PostgreSQL gets in addition, with all attributes, from
+    the histogram's count: a status code on the histogram itself would double thirty days of buckets.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    description: str
+    attributes: tuple[str, ...] = ()
+    stored: tuple[str, ...] | None = None
+    exposed: tuple[str, ...] | None = None
+    breakdown: Meter | None = None
+
+
+HTTP_SERVER_REQUESTS = Meter(
+    "watchglass.http.server.requests",
+    "counter",
+    "{request}",
+    "HTTP requests by route, status and error.",
+    ("http.request.method", "http.route", "http.response.status_code", "error.type"),
+)
+HTTP_SERVER_REQUEST_DURATION = Meter(
+    "http.server.request.duration",
+    "histogram",
+    "s",
+    "Duration of HTTP server requests; of a stream, until its first byte.",
+    ("http.request.method", "http.route", "http.response.status_code", "error.type", "url.scheme"),
+    stored=("http.request.method", "http.route"),
+    breakdown=HTTP_SERVER_REQUESTS,
+)
+HTTP_SERVER_ACTIVE_REQUESTS = Meter(
+    "http.server.active_requests",
+    "updown",
+    "{request}",
+    "Number of active HTTP server requests.",
+    ("http.request.method", "url.scheme"),
+)
+HTTP_SERVER_STREAM_DURATION = Meter(
+    "watchglass.http.server.stream.duration",
+    "histogram",
+    "s",
+    "How long streamed responses and WebSocket connections stayed open.",
+    ("http.request.method", "http.route", "network.protocol.name"),
+)
+DB_CLIENT_OPERATION_DURATION = Meter(
+    "db.client.operation.duration",
+    "histogram",
+    "s",
+    "Duration of database client operations.",
+    (
+        "db.system.name",
+        "db.operation.name",
+        "db.query.summary",
+        "db.query.text",
+        "watchglass.cache.type",
+        "error.type",
+    ),
+    exposed=("db.system.name", "db.operation.name", "db.query.summary", "watchglass.cache.type", "error.type"),
+)
+CACHE_LOOKUPS = Meter(
+    "watchglass.cache.lookups",
+    "counter",
+    "{lookup}",
+    "Keys looked up in a cache, by cache type and result (hit or miss).",
+    ("watchglass.cache.type", "watchglass.cache.result"),
+)
+DB_CLIENT_CONNECTION_WAIT_TIME = Meter(
+    "db.client.connection.wait_time",
+    "histogram",
+    "s",
+    "The time it took to obtain an open connection from the pool.",
+    ("db.client.connection.pool.name",),
+)
+DB_CLIENT_CONNECTION_TIMEOUTS = Meter(
+    "db.client.connection.timeouts",
+    "counter",
+    "{timeout}",
+    "Connection timeouts while trying to obtain a connection from the pool.",
+    ("db.client.connection.pool.name",),
+)
+DB_CLIENT_CONNECTION_COUNT = Meter(
+    "db.client.connection.count",
+    "gauge",
+    "{connection}",
+    "Connections of the pool that are in the state.",
+    ("db.client.connection.pool.name", "db.client.connection.state"),
+)
+DB_CLIENT_CONNECTION_MAX = Meter(
+    "db.client.connection.max",
+    "gauge",
+    "{connection}",
+    "The maximum number of open connections allowed.",
+    ("db.client.connection.pool.name",),
+)
+DB_CLIENT_CONNECTION_PENDING_REQUESTS = Meter(
+    "db.client.connection.pending_requests",
+    "gauge",
+    "{request}",
+    "Pending requests for an open connection.",
+    ("db.client.connection.pool.name",),
+)
+
+# The process and its machine
+EVENT_LOOP_LAG = Meter(
+    "watchglass.event_loop.lag",
+    "histogram",
+    "s",
+    "How much later than asked the event loop of the service ran a timer.",
+)
+PROCESS_CPU_UTILIZATION = Meter(
+    "process.cpu.utilization", "gauge", "1", "CPU time of the process over elapsed time and available CPUs."
+)
+PROCESS_MEMORY_USAGE = Meter("process.memory.usage", "gauge", "By", "The amount of physical memory in use.")
+PROCESS_OPEN_FILES = Meter(
+    "process.open_file_descriptor.count", "gauge", "{file_descriptor}", "Open file descriptors of the process."
+)
+PROCESS_THREADS = Meter("process.thread.count", "gauge", "{thread}", "Process threads count.")
+GC_COLLECTIONS = Meter(
+    "cpython.gc.collections",
+    "counter",
+    "{collection}",
+    "The number of times a generation was collected since interpreter start.",
+    ("cpython.gc.generation",),
+)
+SYSTEM_CPU_UTILIZATION = Meter(
+    "system.cpu.utilization", "gauge", "1", "Time the CPUs of the machine were busy over elapsed time."
+)
+SYSTEM_MEMORY_UTILIZATION = Meter("system.memory.utilization", "gauge", "1", "Memory in use over memory installed.")
+SYSTEM_MEMORY_LIMIT = Meter("system.memory.limit", "gauge", "By", "Total memory available in the system.")
+SYSTEM_FILESYSTEM_UTILIZATION = Meter(
+    "system.filesystem.utilization",
+    "gauge",
+    "1",
+    "Space in use over space of the file system the service runs on.",
+    ("system.filesystem.mountpoint",),
+)
+SYSTEM_FILESYSTEM_LIMIT = Meter(
+    "system.filesystem.limit",
+    "gauge",
+    "By",
+    "The total storage capacity of the filesystem.",
+    ("system.filesystem.mountpoint",),
+)
+
+# PostgreSQL's own figures, taken by the elected process
+POSTGRESQL_BACKENDS = Meter(
+    "postgresql.backends",
+    "gauge",
+    "1",
+    "The number of backends connected to the server, by state.",
+    ("state",),
+)
+POSTGRESQL_CONNECTION_MAX = Meter(
+    "postgresql.connection.max", "gauge", "{connection}", "Configured maximum number of client connections allowed."
+)
+POSTGRESQL_DB_SIZE = Meter("postgresql.db_size", "gauge", "By", "The database disk usage.")
+POSTGRESQL_BLKS_HIT = Meter(
+    "postgresql.blks_hit", "counter", "{blk_hit}", "Disk blocks that were found already in the buffer cache."
+)
+POSTGRESQL_BLKS_READ = Meter(
+    "postgresql.blks_read", "counter", "{blks_read}", "Disk blocks read from outside of the buffer cache."
+)
+POSTGRESQL_COMMITS = Meter("postgresql.commits", "counter", "1", "The number of commits.")
+POSTGRESQL_ROLLBACKS = Meter("postgresql.rollbacks", "counter", "1", "The number of rollbacks.")
+POSTGRESQL_DEADLOCKS = Meter("postgresql.deadlocks", "counter", "{deadlock}", "The number of deadlocks.")
+
+# Redis' own figures, taken by the elected process
+REDIS_MEMORY_USED = Meter("redis.memory.used", "gauge", "By", "Bytes allocated by Redis using its allocator.")
+REDIS_MEMORY_MAX = Meter("redis.maxmemory", "gauge", "By", "The value of the maxmemory directive; 0 is no limit.")
+REDIS_KEYS_EVICTED = Meter(
+    "redis.keys.evicted", "counter", "{key}", "Number of evicted keys due to the maxmemory limit."
+)
+REDIS_KEYS_EXPIRED = Meter("redis.keys.expired", "counter", "{event}", "Total number of key expiration events.")
+REDIS_KEYSPACE_HITS = Meter(
+    "redis.keyspace.hits", "counter", "{hit}", "Number of successful lookups of keys in the main dictionary."
+)
+REDIS_KEYSPACE_MISSES = Meter(
+    "redis.keyspace.misses", "counter", "{miss}", "Number of failed lookups of keys in the main dictionary."
+)
+REDIS_CLIENTS_CONNECTED = Meter(
+    "redis.clients.connected", "gauge", "{client}", "Number of client connections (excluding replicas)."
+)
+REDIS_KEYS = Meter("redis.db.keys", "gauge", "{key}", "Number of keyspace keys, of all databases.")
+REDIS_UPTIME = Meter("redis.uptime", "gauge", "s", "Number of seconds since Redis server start.")
+
+# Watchglass itself
+WATCHGLASS_ERRORS = Meter(
+    "watchglass.errors", "counter", "{error}", "Errors of Watchglass that it kept from the service.", ("where",)
+)
+WATCHGLASS_DROPPED = Meter(
+    "watchglass.dropped", "counter", "{record}", "Records dropped, by signal and reason.", ("signal", "reason")
+)
+WATCHGLASS_FLUSH_DURATION = Meter(
+    "watchglass.flush.duration", "histogram", "s", "Duration of a flush into the store.", ("signal",)
+)
+WATCHGLASS_ROWS_WRITTEN = Meter(
+    "watchglass.rows.written", "counter", "{row}", "Rows written into the store.", ("signal",)
+)
+WATCHGLASS_SERIES = Meter("watchglass.series", "gauge", "{series}", "Series held in memory.")
+WATCHGLASS_QUEUE = Meter(
+    "watchglass.queue.size", "gauge", "{record}", "Records waiting for the next flush.", ("signal",)
+)
+TRACES_SEEN = Meter("watchglass.traces.seen", "counter", "{trace}", "Local roots that ended.")
+TRACES_KEPT = Meter("watchglass.traces.kept", "counter", "{trace}", "Local roots kept, by the reason.", ("reason",))
+
+ALL: tuple[Meter, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Meter))
+BY_NAME: dict[str, Meter] = {meter.name: meter for meter in ALL}

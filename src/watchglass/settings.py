@@ -1,0 +1,222 @@
+"""Every knob: one typed, documented, frozen `Settings`. The environment is read here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import cached_property
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from watchglass.errors import SettingsError
+
+PREFIX = "WATCHGLASS_"
+
+
+def _variables(name: str, *more: str) -> AliasChoices:
+    return AliasChoices(name, PREFIX + name.upper(), *more)
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Each is an argument, or the environment variable WATCHGLASS_<NAME>.
+
+    Variables of OpenTelemetry, and DATABASE_URL and REDIS_URL, are used where no variable of Watchglass's own is set.
+    Raises `SettingsError`, naming the variable and what it allows.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
+        validate_default=False,
+    )
+
+    enabled: bool = Field(True, description="Whether Watchglass does anything at all. OTEL_SDK_DISABLED=true turns it off.")
+    service_name: str = Field(
+        "unknown_service",
+        validation_alias=_variables("service_name", "OTEL_SERVICE_NAME"),
+        min_length=1,
+        max_length=200,
+        description="The service's name; OTEL_SERVICE_NAME, or service.name in OTEL_RESOURCE_ATTRIBUTES.",
+    )
+    resource_attributes: str = Field(
+        "",
+        validation_alias=_variables("resource_attributes", "OTEL_RESOURCE_ATTRIBUTES"),
+        description="OTEL_RESOURCE_ATTRIBUTES: key=value,key=value; service.version marks a deploy.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=_variables("database_url", "DATABASE_URL"),
+        description="Where telemetry is kept: postgresql://user:password@host:port/database. Falls back to DATABASE_URL.",
+    )
+    app_database_url: SecretStr | None = Field(
+        None,
+        validation_alias=_variables("app_database_url", "DATABASE_URL"),
+        description="The service's own database, whose state is shown. Falls back to DATABASE_URL, then to database_url.",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        validation_alias=_variables("redis_url", "REDIS_URL"),
+        description="The service's Redis or Valkey, whose state is shown. Falls back to REDIS_URL.",
+    )
+    migrations: Literal["auto", "check", "off"] = Field(
+        "auto", description="auto: bring the schema up to date once the process serves; check: only say what is missing; off."
+    )
+    flush_interval: float = Field(10.0, ge=1, le=300, description="Seconds between two flushes of metrics.")
+    records_interval: float = Field(0.5, ge=0.1, le=60, description="Seconds between two flushes of logs and traces.")
+    shutdown_timeout: float = Field(5.0, ge=0, le=60, description="Seconds a stopping process may spend on its last flush.")
+    max_series: int = Field(10_000, ge=100, le=1_000_000, description="Series held in memory; more go to an overflow series.")
+    queue_size: int = Field(20_000, ge=100, le=1_000_000, description="Log lines and traces held in memory until written.")
+    retention_metrics_days: int = Field(30, ge=1, le=400, description="Days metrics are kept.")
+    retention_records_days: int = Field(7, ge=1, le=90, description="Days logs and traces are kept.")
+    slow_statement_seconds: float = Field(1.0, gt=0, le=3600, description="A statement that takes longer is slow.")
+    slow_request_seconds: float = Field(1.0, gt=0, le=3600, description="The trace of a request that takes longer is kept.")
+    traces_per_minute: int = Field(200, ge=0, le=10_000, description="Traces kept a minute, per process.")
+    capture_logs: bool = Field(True, description="Keep log records in the store.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The lowest level of log records kept.")
+    instrumentation: Literal["own", "contrib"] = Field(
+        "own", description="Who makes the spans: Watchglass, or OpenTelemetry's contrib packages (extra contrib)."
+    )
+    excluded_urls: str = Field(
+        "",
+        validation_alias=_variables("excluded_urls", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS"),
+        description="Comma-separated regular expressions; requests whose URL one of them finds are not recorded.",
+    )
+    path_prefix: str = Field("", description="Moves every route of Watchglass under this path, for example /ops.")
+    public_url: str = Field("", description="The address under which people reach the service; used in printed links.")
+    secret_key: SecretStr | None = Field(
+        None, min_length=16, description="Signs session cookies. Without it one is made and kept in the store."
+    )
+    session_hours: float = Field(168, gt=0, le=8760, description="Hours a login lasts.")
+    metrics_token: SecretStr | None = Field(None, description="Bearer token for /metrics; open without.")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _explain(error) from None
+
+    @field_validator("database_url", "app_database_url", mode="after")
+    @classmethod
+    def _postgresql_url(cls, url: SecretStr | None) -> SecretStr | None:
+        """Accept SQLAlchemy's spelling (postgresql+asyncpg://) too."""
+        if url is None:
+            return None
+        text = url.get_secret_value()
+        scheme, separator, rest = text.partition("://")
+        if not separator or scheme.split("+")[0] not in ("postgresql", "postgres"):
+            raise ValueError("postgresql://user:password@host:port/database")
+        return SecretStr(f"postgresql://{rest}")
+
+    @field_validator("redis_url", mode="after")
+    @classmethod
+    def _redis_url(cls, url: SecretStr | None) -> SecretStr | None:
+        schemes = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
+        if url is not None and not url.get_secret_value().startswith(schemes):
+            raise ValueError("redis://user:password@host:port/0")
+        return url
+
+    @field_validator("path_prefix", mode="after")
+    @classmethod
+    def _prefix(cls, prefix: str) -> str:
+        if prefix and (not prefix.startswith("/") or any(c in prefix for c in "{}?# ")):
+            raise ValueError("a path that begins with /, for example /ops")
+        return prefix.rstrip("/")
+
+    @cached_property
+    def resource(self) -> dict[str, str]:
+        """The resource attributes as OTEL_RESOURCE_ATTRIBUTES spells them, percent-decoded."""
+        pairs = (item.partition("=") for item in self.resource_attributes.split(",") if "=" in item)
+        return {name.strip(): unquote(value.strip()) for name, _, value in pairs}
+
+    @property
+    def service(self) -> str:
+        """The service's name, from whichever variable names it."""
+        if self.service_name != "unknown_service":
+            return self.service_name
+        return self.resource.get("service.name", self.service_name)
+
+    @property
+    def service_version(self) -> str:
+        return self.resource.get("service.version", "")
+
+    @property
+    def host_name(self) -> str:
+        return self.resource.get("host.name") or socket.gethostname()
+
+    @property
+    def store_dsn(self) -> str | None:
+        """The URL of the store's database, or None."""
+        return self.database_url.get_secret_value() if self.database_url else None
+
+    @property
+    def application_dsn(self) -> str | None:
+        """The URL of the service's own database, or None."""
+        return self.app_database_url.get_secret_value() if self.app_database_url else self.store_dsn
+
+    @property
+    def redis_dsn(self) -> str | None:
+        return self.redis_url.get_secret_value() if self.redis_url else None
+
+    @property
+    def active(self) -> bool:
+        """Whether to observe: enabled, and the OpenTelemetry SDK not disabled."""
+        return self.enabled and os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"
+
+
+_ALLOWED = {
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "literal_error": "one of {expected}",
+    "string_too_short": "at least {min_length} characters",
+    "too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+}
+
+
+def _explain(error: ValidationError) -> SettingsError:
+    """Turn pydantic's first complaint into one that names the variable and what it allows."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    field = Settings.model_fields.get(_field_of(name))
+    context = first.get("ctx", {})
+    allowed = _ALLOWED.get(first["type"], "").format_map({**context}) if first["type"] in _ALLOWED else ""
+    if first["type"] == "value_error":
+        allowed = str(context.get("error", ""))
+    bounds = _bounds(field)
+    secret = field is not None and "Secret" in str(field.annotation)
+    return SettingsError(
+        variable=name if name.isupper() else PREFIX + name.upper(),
+        value="(hidden)" if secret else repr(first.get("input")),
+        reason=str(first["msg"]).removeprefix("Value error, "),
+        allowed=bounds or allowed or "a valid value",
+    )
+
+
+def _field_of(name: str) -> str:
+    for field_name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        if name == field_name or (isinstance(alias, AliasChoices) and name in alias.choices):
+            return field_name
+    return name.removeprefix(PREFIX).lower()
+
+
+def _bounds(field: Any) -> str:
+    """The allowed range of a numeric setting, from its constraints."""
+    limits = {}
+    for constraint in getattr(field, "metadata", ()):
+        for key in ("ge", "gt", "le"):
+            if getattr(constraint, key, None) is not None:
+                limits[key] = getattr(constraint, key)
+    low = f"more than {limits['gt']:g}" if "gt" in limits else f"from {limits['ge']:g}" if "ge" in limits else ""
+    return f"{low} to {limits['le']:g}".strip() if "le" in limits else ""

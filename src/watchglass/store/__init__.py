@@ -1,0 +1,1 @@
+"""Alone owns connections, transactions and reading."""
