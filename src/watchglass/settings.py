@@ -20,6 +20,16 @@ def _variables(name: str, *more: str) -> AliasChoices:
     return AliasChoices(name, PREFIX + name.upper(), *more)
 
 
+def _secret(value: SecretStr | None) -> str:
+    return value.get_secret_value() if value else ""
+
+
+def _unusable(url: SecretStr | None, variable: str, expected: str) -> None:
+    """Refuse a URL that Watchglass was given; overlook one of the service's own that names another database."""
+    if url is not None and _secret(url) != os.environ.get(variable):
+        raise ValueError(expected)
+
+
 class Settings(BaseSettings):
     """Settings of one process. Each is an argument, or the environment variable WATCHGLASS_<NAME>.
 
@@ -30,13 +40,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         frozen=True,
-        extra="ignore",
+        extra="forbid",
         populate_by_name=True,
         env_ignore_empty=True,
         validate_default=False,
     )
 
-    enabled: bool = Field(True, description="Whether Watchglass does anything at all. OTEL_SDK_DISABLED=true turns it off.")
+    enabled: bool = Field(
+        True, description="Whether Watchglass does anything at all. OTEL_SDK_DISABLED=true turns it off."
+    )
     service_name: str = Field(
         "unknown_service",
         validation_alias=_variables("service_name", "OTEL_SERVICE_NAME"),
@@ -51,13 +63,14 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         None,
-        validation_alias=_variables("database_url", "DATABASE_URL"),
-        description="Where telemetry is kept: postgresql://user:password@host:port/database. Falls back to DATABASE_URL.",
+        description="Where telemetry is kept, postgresql://user:password@host:port/database, if not in the "
+        "service's own database.",
     )
     app_database_url: SecretStr | None = Field(
         None,
         validation_alias=_variables("app_database_url", "DATABASE_URL"),
-        description="The service's own database, whose state is shown. Falls back to DATABASE_URL, then to database_url.",
+        description="The service's own database, whose state is shown and where telemetry is kept unless "
+        "database_url is set. Falls back to DATABASE_URL.",
     )
     redis_url: SecretStr | None = Field(
         None,
@@ -65,22 +78,30 @@ class Settings(BaseSettings):
         description="The service's Redis or Valkey, whose state is shown. Falls back to REDIS_URL.",
     )
     migrations: Literal["auto", "check", "off"] = Field(
-        "auto", description="auto: bring the schema up to date once the process serves; check: only say what is missing; off."
+        "auto",
+        description="auto: bring the schema up to date once the process serves; check: only say what is missing; off.",
     )
     flush_interval: float = Field(10.0, ge=1, le=300, description="Seconds between two flushes of metrics.")
     records_interval: float = Field(0.5, ge=0.1, le=60, description="Seconds between two flushes of logs and traces.")
-    shutdown_timeout: float = Field(5.0, ge=0, le=60, description="Seconds a stopping process may spend on its last flush.")
-    max_series: int = Field(10_000, ge=100, le=1_000_000, description="Series held in memory; more go to an overflow series.")
-    queue_size: int = Field(20_000, ge=100, le=1_000_000, description="Log lines and traces held in memory until written.")
+    shutdown_timeout: float = Field(
+        5.0, ge=0, le=60, description="Seconds a stopping process may spend on its last flush."
+    )
+    max_series: int = Field(
+        10_000, ge=100, le=1_000_000, description="Series held in memory; more go to an overflow series."
+    )
+    queue_size: int = Field(
+        20_000, ge=100, le=1_000_000, description="Log lines and traces held in memory until written."
+    )
     retention_metrics_days: int = Field(30, ge=1, le=400, description="Days metrics are kept.")
     retention_records_days: int = Field(7, ge=1, le=90, description="Days logs and traces are kept.")
     slow_statement_seconds: float = Field(1.0, gt=0, le=3600, description="A statement that takes longer is slow.")
-    slow_request_seconds: float = Field(1.0, gt=0, le=3600, description="The trace of a request that takes longer is kept.")
+    slow_request_seconds: float = Field(
+        1.0, gt=0, le=3600, description="The trace of a request that takes longer is kept."
+    )
     traces_per_minute: int = Field(200, ge=0, le=10_000, description="Traces kept a minute, per process.")
     capture_logs: bool = Field(True, description="Keep log records in the store.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The lowest level of log records kept.")
-    instrumentation: Literal["own", "contrib"] = Field(
-        "own", description="Who makes the spans: Watchglass, or OpenTelemetry's contrib packages (extra contrib)."
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The lowest level of log records kept."
     )
     excluded_urls: str = Field(
         "",
@@ -105,21 +126,17 @@ class Settings(BaseSettings):
     @classmethod
     def _postgresql_url(cls, url: SecretStr | None) -> SecretStr | None:
         """Accept SQLAlchemy's spelling (postgresql+asyncpg://) too."""
-        if url is None:
-            return None
-        text = url.get_secret_value()
-        scheme, separator, rest = text.partition("://")
-        if not separator or scheme.split("+")[0] not in ("postgresql", "postgres"):
-            raise ValueError("postgresql://user:password@host:port/database")
-        return SecretStr(f"postgresql://{rest}")
+        scheme, separator, rest = _secret(url).partition("://")
+        if separator and scheme.split("+")[0] in ("postgresql", "postgres"):
+            return SecretStr(f"postgresql://{rest}")
+        return _unusable(url, "DATABASE_URL", "postgresql://user:password@host:port/database")
 
     @field_validator("redis_url", mode="after")
     @classmethod
     def _redis_url(cls, url: SecretStr | None) -> SecretStr | None:
-        schemes = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
-        if url is not None and not url.get_secret_value().startswith(schemes):
-            raise ValueError("redis://user:password@host:port/0")
-        return url
+        if _secret(url).startswith(("redis://", "rediss://", "unix://", "valkey://", "valkeys://")):
+            return url
+        return _unusable(url, "REDIS_URL", "redis://user:password@host:port/0")
 
     @field_validator("path_prefix", mode="after")
     @classmethod
@@ -152,16 +169,17 @@ class Settings(BaseSettings):
     @property
     def store_dsn(self) -> str | None:
         """The URL of the store's database, or None."""
-        return self.database_url.get_secret_value() if self.database_url else None
+        return _secret(self.database_url or self.app_database_url) or None
 
     @property
     def application_dsn(self) -> str | None:
         """The URL of the service's own database, or None."""
-        return self.app_database_url.get_secret_value() if self.app_database_url else self.store_dsn
+        return _secret(self.app_database_url) or self.store_dsn
 
     @property
     def redis_dsn(self) -> str | None:
-        return self.redis_url.get_secret_value() if self.redis_url else None
+        """The URL of the service's Redis, or None."""
+        return _secret(self.redis_url) or None
 
     @property
     def active(self) -> bool:
@@ -179,6 +197,7 @@ _ALLOWED = {
     "string_too_long": "at most {max_length} characters",
     "bool_parsing": "true or false",
     "bool_type": "true or false",
+    "extra_forbidden": "nothing: there is no such setting",
     "int_parsing": "a whole number",
     "float_parsing": "a number",
 }

@@ -1,7 +1,7 @@
 """The grid that every histogram lies on: base-2 exponential buckets of OpenTelemetry at one fixed scale.
 
-Bucket `i` holds values in (2^(i/32), 2^((i+1)/32)]: 2.19 % wide, so that any estimate inside the right bucket is at most
-2.2 % from the value, interpolated or not. Merging two histograms is concatenating their packed pairs.
+Bucket `i` holds values in (2^(i/32), 2^((i+1)/32)]: 2.19 % wide, so that any estimate inside the right bucket is at
+most 2.2 % from the value, interpolated or not. Merging two histograms is concatenating their packed pairs.
 Source: https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram
 """
 
