@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from watchglass.errors import SettingsError
+from watchglass.errors import SettingsError, UnknownSetting
 from watchglass.settings import Settings
 
 
@@ -49,7 +49,7 @@ def test_an_argument_out_of_range_is_named_by_its_variable() -> None:
 
 
 def test_an_argument_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(SettingsError, match="flush_intervall"):
+    with pytest.raises(UnknownSetting, match="no setting flush_intervall; the nearest is flush_interval"):
         Settings(flush_intervall=3)
 
 

@@ -21,6 +21,10 @@ class SettingsError(WatchglassError):
     """{variable} is {value}: {reason}. Set it to {allowed}."""
 
 
+class UnknownSetting(WatchglassError):
+    """There is no setting {name}; the nearest is {similar}. All are listed in docs/settings.md."""
+
+
 class DatabaseNotConfigured(WatchglassError):
     """No database is set. Set DATABASE_URL (or WATCHGLASS_DATABASE_URL, to keep the telemetry elsewhere) to
     postgresql://user:password@host:port/database."""

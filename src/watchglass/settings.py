@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from watchglass.errors import SettingsError
+from watchglass.errors import SettingsError, UnknownSetting, WatchglassError
 
 PREFIX = "WATCHGLASS_"
 
@@ -34,7 +35,7 @@ class Settings(BaseSettings):
     """Settings of one process. Each is an argument, or the environment variable WATCHGLASS_<NAME>.
 
     Variables of OpenTelemetry, and DATABASE_URL and REDIS_URL, are used where no variable of Watchglass's own is set.
-    Raises `SettingsError`, naming the variable and what it allows.
+    Raises `SettingsError`, naming the variable and what it allows, or `UnknownSetting`.
     """
 
     model_config = SettingsConfigDict(
@@ -197,16 +198,18 @@ _ALLOWED = {
     "string_too_long": "at most {max_length} characters",
     "bool_parsing": "true or false",
     "bool_type": "true or false",
-    "extra_forbidden": "nothing: there is no such setting",
     "int_parsing": "a whole number",
     "float_parsing": "a number",
 }
 
 
-def _explain(error: ValidationError) -> SettingsError:
+def _explain(error: ValidationError) -> WatchglassError:
     """Turn pydantic's first complaint into one that names the variable and what it allows."""
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "settings"
+    if first["type"] == "extra_forbidden":
+        similar = get_close_matches(name, Settings.model_fields, n=1, cutoff=0)
+        return UnknownSetting(name=name, similar=similar[0])
     field = Settings.model_fields.get(_field_of(name))
     context = first.get("ctx", {})
     allowed = _ALLOWED.get(first["type"], "").format_map({**context}) if first["type"] in _ALLOWED else ""
