@@ -1,0 +1,42 @@
+"""Spans of time: the window of an answer, the earlier one it is compared with, and the slots between two points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STEPS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+"""Widths of a slot in seconds; each divides a day, so that slots of equal width always lie on each other."""
+
+MOST_SLOTS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time in unix seconds, start included, end excluded."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+    def earlier(self, seconds: float) -> Window:
+        """The window of equal length, `seconds` before."""
+        return Window(self.start - seconds, self.end - seconds)
+
+    def step(self, least: float = 30) -> int:
+        """The smallest slot width, not below `least`, that cuts the window into at most 90 slots."""
+        for step in STEPS:
+            if step >= least and self.seconds / step <= MOST_SLOTS:
+                return step
+        return STEPS[-1]
+
+    def slots(self, step: int) -> list[int]:
+        """The starts of the slots that the window touches, aligned to `step`."""
+        first = int(self.start // step) * step
+        return [time for time in range(first, int(-(-self.end // step)) * step, step)]
+
+    def overlap(self, start: float, end: float) -> float:
+        """Seconds of the window that lie within start and end."""
+        return max(0.0, min(self.end, end) - max(self.start, start))

@@ -1,0 +1,62 @@
+"""The time range and the comparison of a question, from the URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from watchglass.analysis.windows import Window
+from watchglass.errors import InvalidRange
+
+RANGES = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000}
+"""Seconds of each named range, as `?range=` takes it."""
+
+COMPARISONS = {"previous": 0, "1h": 3600, "1d": 86_400, "1w": 604_800}
+"""Seconds before, as `?compare=` takes it; `previous` is the window right before. `none` compares with nothing."""
+
+DEFAULT_RANGE, DEFAULT_COMPARISON = "1h", "1h"
+
+_SHORTEST, _LONGEST = 60, 400 * 86_400
+
+
+def window_of(query: Mapping[str, str], now: float) -> Window:
+    """The window that `range`, or `start` and `end`, name; an end in the future becomes now. Raises `InvalidRange`."""
+    if query.get("start") or query.get("end"):
+        return _between(query.get("start") or "", query.get("end") or "", now)
+    name = query.get("range") or DEFAULT_RANGE
+    if name not in RANGES:
+        raise _invalid(name)
+    return Window(now - RANGES[name], now)
+
+
+def earlier_of(query: Mapping[str, str], window: Window) -> Window | None:
+    """The earlier window that `compare` names. Raises `InvalidRange`."""
+    name = query.get("compare") or DEFAULT_COMPARISON
+    if name == "none":
+        return None
+    if name not in COMPARISONS:
+        raise InvalidRange(value=f"compare={name}", allowed=", ".join((*COMPARISONS, "none")))
+    return window.earlier(COMPARISONS[name] or window.seconds)
+
+
+def _between(start: str, end: str, now: float) -> Window:
+    first = _instant(start)
+    last = min(_instant(end), now) if end else now
+    if not _SHORTEST <= last - first <= _LONGEST:
+        raise _invalid(f"{start} to {end or 'now'}")
+    return Window(first, last)
+
+
+def _instant(text: str) -> float:
+    """Unix seconds of an ISO 8601 time with a zone; a space stands for the + that a URL made of it."""
+    try:
+        time = datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text)
+        if time.tzinfo is None:
+            raise _invalid(text)
+        return time.timestamp()
+    except (ValueError, OverflowError):
+        raise _invalid(text) from None
+
+
+def _invalid(value: str) -> InvalidRange:
+    return InvalidRange(value=repr(value[:100]), allowed=", ".join(RANGES))
