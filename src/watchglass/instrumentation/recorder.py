@@ -76,8 +76,9 @@ class Gauge:
 class Recorder:
     """All series of a process, bounded: beyond `max_series` new ones share one overflow series per meter."""
 
-    def __init__(self, max_series: int = 10_000) -> None:
+    def __init__(self, max_series: int = 10_000, clock: Callable[[], float] = time.perf_counter) -> None:
         self.max_series = max_series
+        self.clock = clock
         self.overflowed = 0
         self._histograms: dict[tuple[Meter, Values], Histogram] = {}
         self._counters: dict[tuple[Meter, Values], Counter] = {}

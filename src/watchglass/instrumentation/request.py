@@ -1,0 +1,127 @@
+"""The request that is being handled: its ids, what is known of it, and the client work done for it.
+
+It is the local root of a trace. Client instrumentations append what they did as plain tuples; spans are made of them
+only if the trace is kept.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+MAX_CHILDREN = 1_000
+"""Children kept of one request; more are only counted."""
+
+_random = random.Random()
+"""Our own generator: `random.seed()` in the service must not repeat trace ids."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
+
+
+def new_trace_id() -> int:
+    """A random, valid 128-bit trace id."""
+    return _random.getrandbits(128) or 1
+
+
+def new_span_id() -> int:
+    """A random, valid 64-bit span id."""
+    return _random.getrandbits(64) or 1
+
+
+class Child(NamedTuple):
+    """Client work that ended. `start` and `end` are readings of the recorder's clock, in seconds.
+
+    `attributes` may be shared between children and is never changed. `span_id` 0: not yet given; `parent_id` 0: the
+    request itself.
+    """
+
+    name: str
+    start: float
+    end: float
+    attributes: Mapping[str, Any]
+    error: str | None = None
+    span_id: int = 0
+    parent_id: int = 0
+
+
+class Request:
+    """One request, message exchange or connection that this process serves: the local root of its trace.
+
+    `start` and `end` are readings of the recorder's clock in seconds, `start_ns` is Unix time. `end` is 0 until the
+    response is complete. `trace_hex` and `span_hex` are the ids as logs and headers spell them.
+    """
+
+    __slots__ = (
+        "children",
+        "closed",
+        "dropped_children",
+        "end",
+        "error",
+        "method",
+        "parent_id",
+        "route",
+        "sampled",
+        "span",
+        "span_hex",
+        "span_id",
+        "start",
+        "start_ns",
+        "status",
+        "trace_hex",
+        "trace_id",
+    )
+
+    def __init__(
+        self, trace_id: int, span_id: int, parent_id: int | None, sampled: bool, start: float, method: str
+    ) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.sampled = sampled
+        self.trace_hex = f"{trace_id:032x}"
+        self.span_hex = f"{span_id:016x}"
+        self.start_ns = time.time_ns()
+        self.start = start
+        self.end = 0.0
+        self.method = method
+        self.route: str | None = None
+        self.status: int | None = None
+        self.error: str | None = None
+        self.span: Any = None
+        self.children: list[Child] = []
+        self.dropped_children = 0
+        self.closed = False
+
+    def add_child(
+        self,
+        name: str,
+        start: float,
+        end: float,
+        attributes: Mapping[str, Any],
+        error: str | None = None,
+        span_id: int = 0,
+        parent_id: int = 0,
+    ) -> None:
+        """Append client work that ended; see `Child`. Beyond `MAX_CHILDREN`, and once closed, it is only counted."""
+        if self.closed or len(self.children) >= MAX_CHILDREN:
+            self.dropped_children += 1
+        else:
+            self.children.append(Child(name, start, end, attributes, error, span_id, parent_id))
+
+    def time_ns(self, reading: float) -> int:
+        """A reading of the recorder's clock as Unix time in nanoseconds."""
+        return self.start_ns + round((reading - self.start) * 1e9)
+
+
+_current: ContextVar[Request | None] = ContextVar("watchglass_request", default=None)
+
+current_request = _current.get
+"""The request being handled here, or None outside of any: `current_request() -> Request | None`."""
+
+set_current_request = _current.set
+reset_current_request = _current.reset
