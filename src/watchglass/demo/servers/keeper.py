@@ -71,9 +71,10 @@ def keep(order: dict[str, Any]) -> int:
         become_server(order, keeper)
     with contextlib.suppress(BrokenPipeError):
         os.write(1, f"{server}\n".encode())
-    select.select([0, ended], [], [])
+    closed = 0 in select.select([0, ended], [], [])[0]
     code = stop(server, order["signals"], order["patience"])
-    if order["remove"]:
+    # A server that ended by itself has left a log, which the parent reads.
+    if closed and order["remove"]:
         shutil.rmtree(order["remove"], ignore_errors=True)
     return code
 
