@@ -1,0 +1,176 @@
+// Line charts with ECharts, of which only what is used is bundled. Colours come from the style sheet's tokens.
+// The read-out is built of elements, not of markup: the content security policy allows no inline style.
+import { LineChart } from "echarts/charts";
+import { AriaComponent, GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
+import * as echarts from "echarts/core";
+import { LabelLayout } from "echarts/features";
+import { CanvasRenderer } from "echarts/renderers";
+import { brushing } from "./brush.js";
+import { duration } from "./units.js";
+
+const PARTS = [AriaComponent, GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent];
+echarts.use([LineChart, ...PARTS, LabelLayout, CanvasRenderer]);
+
+const shown = new Map();
+
+/** Draws or updates the chart whose data `place` holds; the element that data-for names gets the canvas. */
+export function show(place) {
+  const element = document.getElementById(place.dataset.for);
+  if (!element) return;
+  const chart = shown.get(element) ?? make(element);
+  chart.data = JSON.parse(place.dataset.chart);
+  paint(chart);
+}
+
+function make(element) {
+  const chart = { view: echarts.init(element, null, { renderer: "canvas" }), element, data: null };
+  new ResizeObserver(() => (chart.view.resize(), chart.data && paint(chart))).observe(element);
+  document.addEventListener("watchglass:theme", () => chart.data && paint(chart));
+  brushing(chart);
+  shown.set(element, chart);
+  return chart;
+}
+
+// Lines are merged by id: what stays is moved, nothing is drawn anew, no flicker.
+function paint({ view, element, data }) {
+  const ink = inks(element);
+  const narrow = element.clientWidth < 520;
+  const series = data.lines.map((line) => lineOf(line, ink, narrow));
+  view.setOption({ ...frame(data, ink, narrow), series }, { replaceMerge: ["series"] });
+}
+
+function frame(data, ink, narrow) {
+  const quiet = { color: ink.muted, fontSize: 12, fontFamily: ink.font };
+  return {
+    animation: false,
+    aria: { enabled: true, label: { description: data.description } },
+    textStyle: { fontFamily: ink.font },
+    grid: { left: 0, right: narrow ? 8 : 96, top: 12, bottom: 0, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+    xAxis: {
+      type: "time",
+      min: data.start,
+      max: data.end,
+      axisLine: { lineStyle: { color: ink.line } },
+      axisTick: { show: false },
+      axisLabel: { ...quiet, hideOverlap: true },
+      splitLine: { show: false },
+    },
+    yAxis: {
+      type: "value",
+      min: 0,
+      splitNumber: 4,
+      axisLabel: { ...quiet, formatter: duration },
+      splitLine: { lineStyle: { color: ink.line } },
+    },
+    tooltip: {
+      trigger: "axis",
+      confine: true,
+      transitionDuration: 0,
+      backgroundColor: "transparent",
+      borderWidth: 0,
+      padding: 0,
+      extraCssText: "box-shadow: none;",
+      axisPointer: { lineStyle: { color: ink.muted, type: "solid" } },
+      formatter: (points) => readout(points, data),
+    },
+  };
+}
+
+const LOOKS = {
+  main: { ink: "ink", width: 2, type: "solid", z: 4 },
+  low: { ink: "faint", width: 1.5, type: "solid", z: 2 },
+  high: { ink: "muted", width: 1.5, type: [3, 3], z: 3 },
+  a: { ink: "ink", width: 1.75, type: "solid", z: 4 },
+  b: { ink: "muted", width: 1.75, type: "solid", z: 3 },
+  c: { ink: "muted", width: 1.5, type: [6, 3], z: 3 },
+  d: { ink: "faint", width: 1.75, type: "solid", z: 2 },
+  e: { ink: "faint", width: 1.5, type: [2, 2], z: 2 },
+};
+
+function lineOf(line, ink, narrow) {
+  const look = LOOKS[line.role];
+  const colour = ink[look.ink];
+  return {
+    id: line.id,
+    name: line.name,
+    type: "line",
+    z: look.z,
+    data: line.values.map((value, at) => dot(line.values, at)),
+    showSymbol: true,
+    lineStyle: { width: look.width, type: look.type, color: colour },
+    itemStyle: { color: colour },
+    emphasis: { focus: "series", lineStyle: { width: look.width + 0.5 } },
+    triggerLineEvent: true,
+    endLabel: {
+      show: !narrow,
+      formatter: line.name,
+      color: colour,
+      fontFamily: ink.font,
+      fontSize: 12,
+      width: 88,
+      overflow: "truncate",
+      distance: 6,
+    },
+    labelLayout: { moveOverlap: "shiftY" },
+    markLine: line.limit && limitAt(line.limit, ink),
+  };
+}
+
+// A line shows no points, but for one that stands alone between gaps: no line would show it.
+function dot(values, at) {
+  const alone = !defined(values[at - 1]) && !defined(values[at + 1]);
+  return { value: values[at], symbol: alone ? "circle" : "none", symbolSize: 4 };
+}
+
+const defined = (point) => point !== undefined && point[1] !== null;
+
+function limitAt(limit, ink) {
+  return {
+    silent: true,
+    symbol: "none",
+    lineStyle: { color: ink.muted, type: [2, 4] },
+    label: { formatter: limit.name, color: ink.muted, position: "insideStartTop" },
+    data: [{ yAxis: limit.value }],
+  };
+}
+
+function readout(points, data) {
+  const box = made("div", "readout");
+  const time = new Date(points[0].axisValue);
+  const head = made("div", "readout-time", form.format(time));
+  head.title = time.toISOString();
+  const table = made("table");
+  const rows = points.filter((point) => point.value[1] !== null).sort((a, b) => b.value[1] - a.value[1]);
+  for (const point of rows) {
+    const row = made("tr");
+    row.append(made("th", "", point.seriesName), made("td", "", duration(point.value[1])));
+    table.append(row);
+  }
+  const count = data.samples?.[points[0].dataIndex];
+  box.append(head, rows.length ? table : made("div", "readout-none", "nothing measured"));
+  if (count) box.append(made("div", "readout-none", `${count.toLocaleString("en")} requests`));
+  return box;
+}
+
+const form = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+function made(name, className = "", text = "") {
+  const element = document.createElement(name);
+  element.className = className;
+  element.textContent = text;
+  return element;
+}
+
+// Tokens are resolved by the browser (light-dark() and all): a colour is read where it is used.
+function inks(element) {
+  const probe = document.createElement("i");
+  element.append(probe);
+  const read = (token) => {
+    probe.style.color = `var(--${token})`;
+    return getComputedStyle(probe).color;
+  };
+  const ink = { ink: read("ink"), muted: read("muted"), faint: read("trace"), line: read("grid") };
+  ink.font = getComputedStyle(probe).fontFamily;
+  probe.remove();
+  return ink;
+}

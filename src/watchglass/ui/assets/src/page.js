@@ -1,0 +1,23 @@
+// The page's script: the address is the state, cards are polled, charts are loaded where there is one.
+import * as copy from "./copy.js";
+import * as keys from "./keys.js";
+import * as live from "./live.js";
+import * as poll from "./poll.js";
+import * as state from "./state.js";
+import * as theme from "./theme.js";
+import { localise } from "./times.js";
+
+async function draw(root) {
+  const places = root.querySelectorAll("[data-chart]");
+  if (!places.length) return;
+  const { show } = await import("./charts.js");
+  for (const place of places) show(place);
+}
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  localise(event.target);
+  draw(event.target);
+});
+
+for (const part of [theme, state, live, keys, copy, poll]) part.start();
+localise(document);
