@@ -29,7 +29,7 @@ def percentiles(
 ) -> Floats:
     """The value at each quantile of each histogram, shape (histograms, quantiles); NaN for an empty histogram.
 
-    The nearest rank k = ceil(q * n), placed inside its bucket by logarithmic interpolation at (k - 0.5 - before) / count
+    The nearest rank k = ceil(q * n), placed inside its bucket by logarithmic interpolation at (k - 0.5 - before) / c
     and kept within the smallest and largest value seen (`lows`, `highs`): at most 2.2 % from the exact value.
     """
     result = np.full((len(packed), len(quantiles)), nan)
@@ -68,7 +68,7 @@ def counts_over(packed: Sequence[bytes], threshold: float) -> list[int]:
 
 
 def _dense(packed: Sequence[bytes]) -> Iterator[tuple[int, Floats, Floats]]:
-    """Chunks of histograms laid out side by side: number of the first, index of each column, counts; zeros come first."""
+    """Chunks of histograms side by side: number of the first, index of each column (zeros come first), counts."""
     pairs = np.frombuffer(b"".join(packed), _PAIRS)
     index = pairs["index"].astype(np.int64)
     above = index[index != ZERO]
@@ -83,7 +83,7 @@ def _dense(packed: Sequence[bytes]) -> Iterator[tuple[int, Floats, Floats]]:
         part = slice(ends[first], ends[last])
         cells = (row[part] - first) * width + column[part]
         laid = np.bincount(cells, weights=pairs["count"][part], minlength=(last - first) * width)
-        yield first, np.arange(lowest - 1, highest + 1, dtype=np.float64), laid.reshape(last - first, width)
+        yield first, np.arange(lowest - 1.0, highest + 1.0), laid.reshape(last - first, width).astype(np.float64)
 
 
 def _at(quantile: float, indexes: Floats, laid: Floats, cumulative: Floats) -> Floats:

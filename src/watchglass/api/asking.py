@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from watchglass.analysis.trends import Worse, change
 from watchglass.analysis.windows import Window
 from watchglass.api.context import Context
-from watchglass.api.models import Basis, Change, Figure, TimeWindow
-from watchglass.api.ranges import earlier_of, window_of
+from watchglass.api.models import Basis, Change, Figure, Missing, TimeWindow
+from watchglass.api.ranges import comparison_of, earlier_of, window_of
 from watchglass.errors import DatabaseNotConfigured
 
 if TYPE_CHECKING:
@@ -27,19 +27,36 @@ class Parameters(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One question: over which window, beside which earlier one, in slots of which width."""
+    """One question: over which window, beside which earlier one, in slots of which width.
+
+    `memo` keeps what several parts of one answer need, for the time of the answer.
+    """
 
     context: Context
     window: Window
     earlier: Window | None
     now: float
+    than: str = ""
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, context: Context, query: Mapping[str, str]) -> Asked:
         """From the URL's range, start, end and compare. Raises `InvalidRange`."""
         now = context.clock()
         window = window_of(query, now)
-        return cls(context, window, earlier_of(query, window), now)
+        return cls(context, window, earlier_of(query, window), now, comparison_of(query))
+
+    def head(self, card: str, title: str, sentence: str, missing: Missing | None = None) -> dict[str, Any]:
+        """What every answer begins with."""
+        return {
+            "card": card,
+            "title": title,
+            "sentence": missing.reason if missing else sentence,
+            "window": TimeWindow.of(self.window),
+            "compared_with": TimeWindow.of(self.earlier) if self.earlier else None,
+            "resolution": self.step,
+            "missing": missing,
+        }
 
     @property
     def reader(self) -> Reader:
@@ -60,7 +77,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A value over one window, with the number of events or readings behind it; None with the reason it is not known."""
+    """A value over one window and the number of events or readings behind it; None with the reason why."""
 
     value: float | None
     samples: int | None = None

@@ -26,7 +26,8 @@ class Context:
     """Handed in by whoever serves: a process of the service, or `watchglass serve`.
 
     `reader` and `access` are None without a database. `render_metrics` takes an Accept header and gives the exposition
-    and its content type; `collect` reads the meters of this process (None in `watchglass serve`); `findings` is doctor's.
+    and its content type; `collect` reads the meters of this process (None in `watchglass serve`); `findings` is what
+    doctor finds.
     """
 
     settings: Settings

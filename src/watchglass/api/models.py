@@ -118,9 +118,9 @@ class LatencyAnswer(Answer):
 class Endpoint(Model):
     """One route template and method, or all unmatched paths as one (`route` None).
 
-    `impact` is its share of the time all requests took. `statuses` counts requests by status code; `errors` is the share
-    of requests that ended with 5xx or an exception, `error_count` their number: the same window and denominator as
-    `requests`.
+    `impact` is its share of the time all requests took. `statuses` counts requests by status code; `errors` is the
+    share of requests that ended with 5xx or an exception, `error_count` their number: the same window and denominator
+    as `requests`.
     """
 
     endpoint_id: str

@@ -14,6 +14,9 @@ RANGES = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "3
 COMPARISONS = {"previous": 0, "1h": 3600, "1d": 86_400, "1w": 604_800}
 """Seconds before, as `?compare=` takes it; `previous` is the window right before. `none` compares with nothing."""
 
+THAN = {"previous": "in the period before", "1h": "an hour ago", "1d": "a day ago", "1w": "a week ago", "none": ""}
+"""How a sentence says it: 12 % above an hour ago."""
+
 DEFAULT_RANGE, DEFAULT_COMPARISON = "1h", "1h"
 
 _SHORTEST, _LONGEST = 60, 400 * 86_400
@@ -37,6 +40,11 @@ def earlier_of(query: Mapping[str, str], window: Window) -> Window | None:
     if name not in COMPARISONS:
         raise InvalidRange(value=f"compare={name}", allowed=", ".join((*COMPARISONS, "none")))
     return window.earlier(COMPARISONS[name] or window.seconds)
+
+
+def comparison_of(query: Mapping[str, str]) -> str:
+    """The words for what `compare` names."""
+    return THAN[query.get("compare") or DEFAULT_COMPARISON]
 
 
 def _between(start: str, end: str, now: float) -> Window:

@@ -62,7 +62,7 @@ def quantity(value: float | None, unit: str) -> str:
         return size(value)
     if unit == "1":
         return percent(value)
-    thing, _, per = unit.partition("/")
+    _, _, per = unit.partition("/")
     return number(value) + (f"/{per}" if per else "")
 
 
@@ -76,8 +76,8 @@ def plural(count: float, thing: str) -> str:
     return f"{number(count) if count != int(count) else f'{int(count):,}'} {thing}{'' if count == 1 else 's'}"
 
 
-def change(one: Figure, than: str = "an hour ago") -> str:
-    """", 12 % above an hour ago": how a figure changed, to be appended; empty where it is the same or not known."""
+def change(one: Figure, than: str) -> str:
+    """ ", 12 % above an hour ago": how a figure changed, to be appended; empty where it is the same or not known."""
     if one.change is None or one.change.verdict == "same" or one.change.direction == "flat":
         return ""
     side = "above" if one.change.direction == "up" else "below"

@@ -1,0 +1,205 @@
+"""Every endpoint: latency, throughput and errors, over one window and with one denominator."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from watchglass.analysis.windows import Window
+from watchglass.api import words
+from watchglass.api.asking import Asked, Parameters, Reading, Spec, figure
+from watchglass.api.coverage import NOTHING_COVERED, Coverage, coverage
+from watchglass.api.models import Endpoint, EndpointsAnswer, Missing
+from watchglass.api.requests import ERROR, NO_REQUESTS, STATUS, is_error
+from watchglass.api.series import Line, by_slot, percentile_table, ratio, total
+from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_REQUESTS
+
+if TYPE_CHECKING:
+    from watchglass.store.reader import Group
+
+METHOD, ROUTE = "http.request.method", "http.route"
+UNMATCHED = "unmatched paths"
+
+SPECS = {
+    **{name: Spec(name.upper(), "s", name, "up") for name in ("p50", "p95", "p99")},
+    "rate": Spec("Requests", "{request}/s", "rate"),
+    "errors": Spec("Errors", "1", "ratio", "up"),
+}
+
+Key = tuple[str | None, str | None]
+"""Method and route; (None, None) is every path that no route matched."""
+
+
+ALL: Key = (None, "all requests")
+"""Not a route: a route begins with a slash."""
+
+SPARK_SLOTS = 24
+
+
+class EndpointsParameters(Parameters):
+    """Of the card endpoints: the order, and how many."""
+
+    sort: Literal["impact", "p95", "requests", "errors"] = "impact"
+    limit: int = Field(50, ge=1, le=1000)
+
+
+@dataclass(slots=True)
+class Part:
+    """What one endpoint did in one window."""
+
+    durations: list[Group] = field(default_factory=list)
+    counts: list[Group] = field(default_factory=list)
+
+    def add(self, other: Part) -> None:
+        self.durations += other.durations
+        self.counts += other.counts
+
+    def requests(self) -> int:
+        return round(sum(group.sum for group in self.counts))
+
+    def failed(self) -> int:
+        return round(sum(group.sum for group in self.counts if is_error(*group.key[2:])))
+
+    def seconds(self) -> float:
+        """The time its requests took."""
+        return sum(group.sum for group in self.durations)
+
+    def statuses(self) -> dict[str, int]:
+        """Requests by status code; "none" where no response began."""
+        found: dict[str, int] = defaultdict(int)
+        for group in self.counts:
+            found[group.key[2] or "none"] += round(group.sum)
+        return dict(sorted(found.items()))
+
+
+def identify(key: Key) -> str:
+    """The id of an endpoint in a URL: its method and route, reversible."""
+    return base64.urlsafe_b64encode(f"{key[0] or ''} {key[1] or ''}".encode()).decode().rstrip("=")
+
+
+def identified(endpoint_id: str) -> Key | None:
+    """Method and route of an id; None if it is none."""
+    try:
+        padded = endpoint_id + "=" * (-len(endpoint_id) % 4)
+        method, _, route = base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition(" ")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return None
+    return method or None, route or None
+
+
+def label(key: Key) -> str:
+    """GET /search/{name}; all paths that no route matched are one."""
+    return " ".join(part for part in key if part is not None) or UNMATCHED
+
+
+_ORDER: Mapping[str, Callable[[Endpoint], float]] = {
+    "impact": lambda row: row.impact,
+    "p95": lambda row: row.p95.value or 0.0,
+    "requests": lambda row: row.requests,
+    "errors": lambda row: row.error_count,
+}
+
+
+async def parts(asked: Asked, window: Window, step: int | None) -> dict[Key, Part]:
+    """What each endpoint did, and all of them together (`ALL`); latencies in slots of `step`."""
+    found: dict[Key, Part] = defaultdict(Part)
+    for group in await asked.reader.select(HTTP_SERVER_REQUEST_DURATION.name, window, by=(METHOD, ROUTE), step=step):
+        found[_key(group)].durations.append(group)
+    by = (METHOD, ROUTE, STATUS, ERROR)
+    for group in await asked.reader.select(HTTP_SERVER_REQUESTS.name, window, by=by):
+        found[_key(group)].counts.append(group)
+    whole = Part()
+    for part in found.values():
+        whole.add(part)
+    return {**found, ALL: whole}
+
+
+def _key(group: Group) -> Key:
+    method, route = group.key[:2]
+    return (method, route) if route is not None else (None, None)
+
+
+def readings(found: Mapping[Key, Part], covered: Coverage, slots: Sequence[int] = ()) -> dict[Key, dict[str, Reading]]:
+    """The figures of each endpoint; with a line of P95 where slots are given."""
+    totals = [total(part.durations) for part in found.values()]
+    table = percentile_table(totals)
+    lines = _lines(found, slots)
+    result = {}
+    for position, (key, part) in enumerate(found.items()):
+        requests, samples = part.requests(), totals[position].count
+        p50, p95, p99 = (Reading(value, samples, None if samples else NO_REQUESTS) for value in table[position])
+        result[key] = {
+            "p50": p50,
+            "p95": replace(p95, spark=lines[position] if slots else None),
+            "p99": p99,
+            "rate": Reading(covered.rate(requests), requests, None if covered.seconds else NOTHING_COVERED),
+            "errors": ratio(part.failed(), requests, NO_REQUESTS),
+        }
+    return result
+
+
+def _lines(found: Mapping[Key, Part], slots: Sequence[int]) -> list[Line]:
+    """P95 in each slot of each endpoint."""
+    table = percentile_table([one for part in found.values() for one in by_slot(part.durations, slots)])
+    p95 = [row[1] for row in table]
+    return [p95[first : first + len(slots)] for first in range(0, len(p95), len(slots) or 1)]
+
+
+def _row(key: Key, part: Part, now: Mapping[str, Reading], before: Mapping[str, Reading], seconds: float) -> Endpoint:
+    figures = {name: figure(spec, now[name], before.get(name)) for name, spec in SPECS.items()}
+    return Endpoint(
+        endpoint_id=identify(key),
+        label=label(key),
+        method=key[0],
+        route=key[1],
+        requests=part.requests(),
+        error_count=part.failed(),
+        statuses=part.statuses(),
+        impact=part.seconds() / seconds if seconds else 0.0,
+        **figures,
+    )
+
+
+async def endpoints(asked: Asked, parameters: EndpointsParameters) -> EndpointsAnswer:
+    """Each endpoint and all of them together, the ones that matter most first."""
+    step = asked.steps(SPARK_SLOTS)
+    found = await parts(asked, asked.window, step)
+    now = readings(found, await coverage(asked, asked.window), asked.window.slots(step))
+    before: Mapping[Key, Mapping[str, Reading]] = {}
+    if asked.earlier:
+        before = readings(await parts(asked, asked.earlier, None), await coverage(asked, asked.earlier))
+    seconds = found[ALL].seconds()
+    made = {key: _row(key, part, now[key], before.get(key, {}), seconds) for key, part in found.items()}
+    whole = made.pop(ALL).model_copy(update={"endpoint_id": "", "route": None})
+    rows = sorted(made.values(), key=_ORDER[parameters.sort], reverse=True)
+    head = asked.head("endpoints", "Endpoints", _sentence(rows, whole), await _missing(asked, whole))
+    return EndpointsAnswer(
+        **head | {"resolution": step},
+        endpoints=rows[: parameters.limit],
+        total=whole,
+        more=max(0, len(rows) - parameters.limit),
+    )
+
+
+def _sentence(rows: Sequence[Endpoint], whole: Endpoint) -> str:
+    first = max(rows, key=lambda row: row.impact, default=None)
+    if first is None:
+        return NO_REQUESTS
+    return (
+        f"{words.plural(len(rows), 'endpoint')}, {words.figure(whole.rate)} requests; "
+        f"{first.label} took {words.percent(first.impact)} of the time."
+    )
+
+
+async def _missing(asked: Asked, whole: Endpoint) -> Missing | None:
+    if whole.requests:
+        return None
+    if (await coverage(asked, asked.window)).seconds:
+        return Missing(reason=NO_REQUESTS, remedy="Send the service a request, or choose a longer range.")
+    return Missing(reason=NOTHING_COVERED, remedy="See what is wrong.", command="watchglass doctor")
