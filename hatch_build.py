@@ -1,7 +1,7 @@
 """Build what the browser gets, out of src/watchglass/ui/assets and npm, into src/watchglass/ui/static.
 
-Runs whenever the package is built or installed, editable installs included, and does something only when the sources have
-changed. A released sdist carries the built assets, so that installing it needs neither Node nor the network's npm registry.
+Runs whenever the package is built or installed, editable installs included, and does something only when the sources
+have changed. A released sdist carries the built assets, so that installing it needs neither Node nor npm's packages.
 """
 
 from __future__ import annotations
@@ -111,9 +111,8 @@ def _node_of_the_wheel() -> list[str]:
 def run(command: list[str], folder: Path) -> None:
     """Run a program of Node's in `folder`. Raises `SystemExit` with its last lines if it fails."""
     path = f"{Path(command[0]).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
-    )
+    environment = {"NODE_USE_SYSTEM_CA": "1", **os.environ, "PATH": path}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     sys.stderr.write(done.stderr if done.returncode == 0 else "")
     if done.returncode:
         last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
