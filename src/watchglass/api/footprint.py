@@ -37,7 +37,7 @@ async def read(asked: Asked, window: Window) -> Readings:
         "rows": await _rate(asked, window, WATCHGLASS_ROWS_WRITTEN),
         "flush_p95": await _flush(asked, window),
         "series": await _gauge(asked, window, WATCHGLASS_SERIES),
-        "queue": await _gauge(asked, window, WATCHGLASS_QUEUE, by=("signal",)),
+        "queue": await _gauge(asked, window, WATCHGLASS_QUEUE, "signal"),
         "dropped": await _rate(asked, window, WATCHGLASS_DROPPED, 3600),
         "errors": await _rate(asked, window, WATCHGLASS_ERRORS, 3600),
         **({"stored": await _stored(asked)} if window is asked.window else {}),
@@ -55,7 +55,7 @@ async def footprint(asked: Asked, _parameters: Parameters) -> FootprintAnswer:
 
 
 async def _stored(asked: Asked) -> Reading:
-    return Reading(float(sum((await asked.reader.sizes()).values())))
+    return Reading(float(sum(table.bytes for table in await asked.reader.sizes())))
 
 
 async def _rate(asked: Asked, window: Window, meter: Meter, per: float = 1.0) -> Reading:
@@ -66,8 +66,9 @@ async def _rate(asked: Asked, window: Window, meter: Meter, per: float = 1.0) ->
     return covered.reading(amounts, slots, asked.step, per, samples=round(sum(group.sum for group in groups)))
 
 
-async def _gauge(asked: Asked, window: Window, meter: Meter, by: tuple[str, ...] = ()) -> Reading:
-    groups = await asked.reader.select(meter.name, window, by=by, step=asked.step)
+async def _gauge(asked: Asked, window: Window, meter: Meter, *by: str) -> Reading:
+    """A gauge of every process, added up."""
+    groups = await asked.reader.select(meter.name, window, by=(*by, "service.instance.id"), step=asked.step)
     return newest(groups, window.slots(asked.step), UNREAD)
 
 

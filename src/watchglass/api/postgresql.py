@@ -48,7 +48,8 @@ async def tile(asked: Asked, _parameters: Parameters) -> Tile:
     found = await figures(asked, SPECS, read)
     sentence = (
         f"{words.figure(found['connections'])} of {words.figure(found['connections_max'])} connections; "
-        f"{words.figure(found['cache_hit_ratio'])} cache hits, {words.figure(found['slow_statements'])} slow statements."
+        f"{words.figure(found['cache_hit_ratio'])} cache hits, "
+        f"{words.figure(found['slow_statements'])} slow statements."
     )
     return Tile(**asked.head("tile_postgresql", "PostgreSQL", sentence, _missing(found)), figures=found)
 

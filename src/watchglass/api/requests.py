@@ -60,7 +60,8 @@ async def tile(asked: Asked, _parameters: Parameters) -> Tile:
     found = await figures(asked, SPECS, read)
     p95, rate, errors = found["p95"], found["rate"], found["errors"]
     sentence = (
-        f"P95 is {words.figure(p95)}{words.change(p95, asked.than)}; {words.figure(rate)} requests, {words.figure(errors)} errors."
+        f"P95 is {words.figure(p95)}{words.change(p95, asked.than)}; "
+        f"{words.figure(rate)} requests, {words.figure(errors)} errors."
         if p95.value is not None
         else p95.reason or ""
     )

@@ -77,7 +77,7 @@ def plural(count: float, thing: str) -> str:
 
 
 def change(one: Figure, than: str) -> str:
-    """ ", 12 % above an hour ago": how a figure changed, to be appended; empty where it is the same or not known."""
+    """How a figure changed, to be appended (", 12 % above an hour ago"); empty where it is the same or not known."""
     if one.change is None or one.change.verdict == "same" or one.change.direction == "flat":
         return ""
     side = "above" if one.change.direction == "up" else "below"
