@@ -1,1 +1,35 @@
-"""All SQL: the final schema, the migrations that lead to it, and one file of named queries per concept."""
+"""All SQL: the final schema, the migrations that lead to it, and one file of named queries per concept.
+
+A query begins with `-- name: x` and a line that describes it; it is sent with `/* watchglass:x */` in front, which
+pg_stat_statements keeps. What the driver words itself (BEGIN, COMMIT, COPY "watchglass"...) carries no mark.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+_NAMED = re.compile(r"^-- name: (\w+)\n-- .+\n((?:.+\n|\n(?!-- name:))+)", re.MULTILINE)
+_HERE = files(__name__)
+
+
+@cache
+def load(concept: str) -> Mapping[str, str]:
+    """The statements of one file by their names."""
+    found = _NAMED.findall((_HERE / f"{concept}.sql").read_text("utf-8"))
+    return {name: f"/* watchglass:{name} */ {body.strip().removesuffix(';')}" for name, body in found}
+
+
+def schema() -> str:
+    """The statements that make the schema as it is after every migration."""
+    return (_HERE / "schema.sql").read_text("utf-8")
+
+
+@cache
+def migrations() -> Mapping[int, str]:
+    """The text of each migration by its version, in order."""
+    names = sorted(file.name for file in (_HERE / "migrations").iterdir() if file.name.endswith(".sql"))
+    texts = ((int(name[:4]), (_HERE / "migrations" / name).read_text("utf-8")) for name in names)
+    return {version: f"/* watchglass:migration_{version:04} */ {text}" for version, text in texts}

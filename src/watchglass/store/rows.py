@@ -1,0 +1,159 @@
+"""Records as rows: the columns of each table, and a tuple for each record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from watchglass.records import Batch, LogRecord, Point, Series, SpanRecord, Trace
+from watchglass.store.partitions import Bounds
+from watchglass.store.text import storable, storable_json
+
+Row = tuple[Any, ...]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MICROSECOND = 253_402_300_799_000_000
+
+POINTS = ("time", "series_id", "instance_id", "count", "sum", "min", "max", "buckets")
+LOGS = (
+    "time",
+    "sequence",
+    "instance_id",
+    "position",
+    "severity",
+    "level",
+    "logger",
+    "message",
+    "fields",
+    "trace_id",
+    "span_id",
+    "exception",
+)
+TRACES = (
+    "time",
+    "sequence",
+    "duration",
+    "instance_id",
+    "position",
+    "status",
+    "dropped_spans",
+    "trace_id",
+    "span_id",
+    "name",
+    "route",
+    "method",
+    "error_type",
+    "reason",
+    "spans",
+)
+
+
+class Rows:
+    """The rows of one batch of one instance, for a database of these bounds."""
+
+    def __init__(self, batch: Batch, instance_id: int, bounds: Bounds) -> None:
+        self.clamped = 0
+        self._instance_id = instance_id
+        self._sequence = batch.sequence
+        self._bounds = bounds
+        self._encoding = bounds.encoding
+        self.series = {point.series.id: self._series(point.series) for point in batch.points}
+        self.points = [self._point(point) for point in batch.points]
+        self.logs = [self._log(position, record) for position, record in enumerate(batch.logs)]
+        self.traces = [self._trace(position, trace) for position, trace in enumerate(batch.traces)]
+
+    @property
+    def reach(self) -> datetime | None:
+        """The time of the newest point."""
+        return max((row[0] for row in self.points), default=None)
+
+    @property
+    def are_distinct(self) -> bool:
+        """Whether no series has two points."""
+        return len(self.series) == len(self.points)
+
+    def distinct_points(self) -> Iterator[list[Row]]:
+        """The points in parts, in none of which a series has the same time twice."""
+        rest = self.points
+        while rest:
+            part = {row[:2]: row for row in reversed(rest)}
+            yield list(part.values())
+            taken = set(map(id, part.values()))
+            rest = [row for row in rest if id(row) not in taken]
+
+    def _time(self, table: str, nanoseconds: int) -> datetime:
+        time = _moment(nanoseconds)
+        within = self._bounds.within(table, time)
+        self.clamped += within != time
+        return within
+
+    def _series(self, series: Series) -> Row:
+        attributes = storable_json(dict(series.attributes), self._encoding)
+        return series.id, storable(series.name, self._encoding), series.kind, series.unit, attributes
+
+    def _point(self, point: Point) -> Row:
+        time = self._time("metrics", point.time * 1_000_000_000)
+        return time, point.series.id, self._instance_id, point.count, point.sum, point.min, point.max, point.buckets
+
+    def _log(self, position: int, record: LogRecord) -> Row:
+        return (
+            self._time("logs", record.time_ns),
+            self._sequence,
+            self._instance_id,
+            position,
+            record.severity,
+            self._text(record.level),
+            self._text(record.logger),
+            self._text(record.message),
+            storable_json(record.fields, self._encoding),
+            bytes.fromhex(record.trace_id) if record.trace_id else None,
+            bytes.fromhex(record.span_id) if record.span_id else None,
+            self._optional(record.exception),
+        )
+
+    def _trace(self, position: int, trace: Trace) -> Row:
+        root = trace.root
+        status = root.attributes.get("http.response.status_code")
+        return (
+            self._time("traces", root.start_ns),
+            self._sequence,
+            max(root.end_ns - root.start_ns, 0) / 1e9,
+            self._instance_id,
+            position,
+            status if isinstance(status, int) else None,
+            trace.dropped_spans,
+            root.trace_id.to_bytes(16, "big"),
+            root.span_id.to_bytes(8, "big"),
+            self._text(root.name),
+            self._optional(root.attributes.get("http.route")),
+            self._optional(root.attributes.get("http.request.method")),
+            self._optional(root.attributes.get("error.type") or root.error),
+            self._text(trace.reason),
+            storable_json([_span(span, root.start_ns) for span in trace.spans], self._encoding),
+        )
+
+    def _text(self, value: object) -> str:
+        return storable(str(value), self._encoding)
+
+    def _optional(self, value: object) -> str | None:
+        return self._text(value) if value else None
+
+
+def _moment(nanoseconds: int) -> datetime:
+    """A unix time as PostgreSQL has it, in microseconds; times before 1970 or after 9999 are cut."""
+    return _EPOCH + timedelta(microseconds=min(max(nanoseconds // 1000, 0), _LAST_MICROSECOND))
+
+
+def _span(span: SpanRecord, origin_ns: int) -> dict[str, Any]:
+    """A span of the document: times in nanoseconds after the root's start, ids in hexadecimal."""
+    return {
+        "span_id": f"{span.span_id:016x}",
+        "parent_id": f"{span.parent_id:016x}" if span.parent_id else None,
+        "name": span.name,
+        "kind": span.kind,
+        "start_ns": span.start_ns - origin_ns,
+        "duration_ns": max(span.end_ns - span.start_ns, 0),
+        "attributes": span.attributes,
+        "error": span.error,
+    }

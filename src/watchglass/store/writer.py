@@ -1,0 +1,140 @@
+"""Writing: one connection per process, one transaction per batch, exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from watchglass import sql
+from watchglass.errors import DatabaseUnavailable, WriterTooOld
+from watchglass.records import Batch, Instance
+from watchglass.store import migrations
+from watchglass.store.connection import address_of, close, connect, reported, transaction
+from watchglass.store.forks import abandon
+from watchglass.store.partitions import look_ahead
+from watchglass.store.rows import LOGS, POINTS, TRACES, Row, Rows
+
+if TYPE_CHECKING:
+    from watchglass.store.connection import Connection
+
+FLUSH_SECONDS = 10.0
+
+
+class Writer:
+    """Writes batches of one process. A batch may be written again and again: it is stored once.
+
+    Every method may raise `DatabaseUnavailable` (try again later), `SchemaMissing`, `SchemaForbidden` or
+    `WriterTooOld`; anything else means that this very batch cannot be stored.
+    """
+
+    def __init__(self, dsn: str, instance: Instance, *, migrate: migrations.Mode = "auto") -> None:
+        self.dsn = dsn
+        self.instance = instance
+        self.clamped = 0
+        """Rows whose time lay outside what the store takes, and was moved."""
+        self._migrate = migrate
+        self._lock = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._id: int
+        self._reach: datetime
+        self._known: set[int]
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def open(self) -> None:
+        """Connect, have the schema and the partitions, and make this process known."""
+        await self.close()
+        connection = await connect(self.dsn, application_name="watchglass writer")
+        try:
+            await migrations.ensure(connection, self.dsn, self._migrate)
+            with reported(self.dsn):
+                self._bounds = await look_ahead(connection)
+                await self._introduce(connection)
+        except BaseException:
+            await close(connection)
+            raise
+        self._connection = connection
+
+    async def close(self) -> None:
+        """Close the connection; `open` opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await close(connection)
+
+    def abandon(self) -> None:
+        """After a fork: drop the parent's connection without a word to the server."""
+        abandon((self._connection, self._lock))
+        self._connection = None
+
+    @asynccontextmanager
+    async def borrow(self) -> AsyncIterator[Connection]:
+        """The connection between two batches, for a short transaction of periodic work."""
+        async with self._lock:
+            if self._connection is None or self._connection.is_closed():
+                raise DatabaseUnavailable(address=address_of(self.dsn), reason="the connection was lost")
+            with reported(self.dsn):
+                yield self._connection
+
+    async def write(self, batch: Batch) -> None:
+        """Store the batch, or find that it is stored already."""
+        async with self.borrow() as connection:
+            if self._bounds.is_old:
+                self._bounds = await look_ahead(connection)
+            rows = Rows(batch, self._id, self._bounds)
+            async with transaction(connection, seconds=FLUSH_SECONDS):
+                if await self._enter(connection, batch, rows.reach):
+                    await self._add(connection, rows)
+            self._known.update(rows.series)
+            self._reach = max(self._reach, rows.reach or self._reach)
+            self.clamped += rows.clamped
+
+    async def _introduce(self, connection: Connection) -> None:
+        """Learn this process's number, and how far its metrics reach."""
+        me = self.instance
+        async with transaction(connection, seconds=FLUSH_SECONDS):
+            row = await connection.fetchrow(
+                sql.load("batches")["add_instance"],
+                *(me.instance_id, me.service_name, me.service_namespace, me.service_version, me.host, me.pid),
+                me.started_at,
+            )
+        assert row is not None
+        self._id, self._reach, self._known = row["id"], row["last_seen"], set()
+
+    async def _enter(self, connection: Connection, batch: Batch, reach: datetime | None) -> bool:
+        """Enter the batch into the ledger; False when it is there."""
+        queries = sql.load("batches")
+        sizes = len(batch.points), len(batch.logs), len(batch.traces)
+        min_writer = await connection.fetchval(queries["add_batch"], self._id, batch.sequence, *sizes)
+        if min_writer is None:
+            return False
+        if min_writer > migrations.WRITER:
+            raise WriterTooOld(needed=min_writer, found=migrations.WRITER)
+        if reach:
+            await connection.execute(queries["seen"], self._id, reach)
+        return True
+
+    async def _add(self, connection: Connection, rows: Rows) -> None:
+        new = sorted(row for id, row in rows.series.items() if id not in self._known)
+        if new:
+            await connection.execute(sql.load("metrics")["add_series"], *_columns(new))
+        if rows.points and min(row[0] for row in rows.points) > self._reach and rows.are_distinct:
+            await _copy(connection, "metrics", POINTS, rows.points)
+        else:
+            for some in rows.distinct_points():
+                await connection.execute(sql.load("metrics")["merge_points"], *_columns(some))
+        await _copy(connection, "logs", LOGS, rows.logs)
+        await _copy(connection, "traces", TRACES, rows.traces)
+
+
+async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    if rows:
+        await connection.copy_records_to_table(table, schema_name="watchglass", columns=columns, records=rows)
+
+
+def _columns(rows: Iterable[Row]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
