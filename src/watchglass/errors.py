@@ -44,6 +44,15 @@ class SchemaForbidden(WatchglassError):
     {statement}"""
 
 
+class RoleNotFound(WatchglassError):
+    """There is no role {role} at {address}. Correct its name, or create it with: CREATE ROLE {role} LOGIN"""
+
+
+class QueryTooSlow(WatchglassError):
+    """The store did not answer within {seconds} s and the question was cancelled. Choose a shorter range, or ask again
+    when the database is less busy."""
+
+
 class WriterTooOld(WatchglassError):
     """The store needs writers of version {needed} or newer, this process writes version {found}.
     Upgrade watchglass in this service; its telemetry is not stored until then."""
@@ -65,6 +74,10 @@ class DataFolderInUse(WatchglassError):
     """The folder {folder} is in use by another run (process {pid}). Stop that one, or name another with --data."""
 
 
+class FolderNotWritable(WatchglassError):
+    """The folder {folder} cannot be written: {reason}. Name another."""
+
+
 class PortInUse(WatchglassError):
     """Port {port} is in use. Choose another with --port, or --port 0 for a free one."""
 
@@ -75,3 +88,8 @@ class ExtraMissing(WatchglassError):
 
 class InvalidRange(WatchglassError):
     """{value} is not a time range. Use one of {allowed}, or start and end as ISO 8601 with a zone, start before end."""
+
+
+class AssetsMissing(WatchglassError):
+    """The browser's assets are not built: {folder} has no manifest.json. Install the project with `pip install -e .`
+    (it needs Node.js), or run `npm ci --ignore-scripts && node build.mjs ../static` in src/watchglass/ui/assets."""
