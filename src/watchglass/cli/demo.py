@@ -1,0 +1,37 @@
+"""`watchglass demo`: everything embedded, nothing to install."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from watchglass.cli.login import fresh_link
+from watchglass.cli.parsing import add_command, port, seconds
+from watchglass.errors import ExtraMissing
+
+if TYPE_CHECKING:
+    from watchglass.cli.parsing import Commands
+
+_EPILOG = "Ctrl-C stops everything. With --data the next start finds the same telemetry."
+
+
+def add(commands: Commands) -> None:
+    text = "start PostgreSQL, Redis, a code-search service and traffic, and show the page on it"
+    parser = add_command(commands, "demo", _run, help=text, epilog=_EPILOG)
+    parser.add_argument("--port", type=port, default=8000, help="of the service; 0 for a free one (default 8000)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="keep the data here (default: a temporary folder)")
+    parser.add_argument("--duration", type=seconds, metavar="SECONDS", help="stop by itself after this time")
+    parser.add_argument("--no-browser", action="store_false", dest="browser", help="do not open the browser")
+    parser.add_argument("--json", action="store_true", help="one line of JSON with the URLs once ready; no browser")
+
+
+def _run(options: argparse.Namespace) -> None:
+    for package in ("httpx", "redis", "uvicorn"):
+        if importlib.util.find_spec(package) is None:
+            raise ExtraMissing(feature="watchglass demo", package=package, extra="demo")
+    from watchglass.demo import stage
+
+    chosen = {name: getattr(options, name) for name in ("port", "data", "duration", "browser", "json")}
+    stage.play(stage.Options(**chosen), fresh_link)
