@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 MAX_CHILDREN = 1_000
 """Children kept of one request; more are only counted."""
@@ -53,7 +53,8 @@ class Request:
     """One request, message exchange or connection that this process serves: the local root of its trace.
 
     `start` and `end` are readings of the recorder's clock in seconds, `start_ns` is Unix time. `end` is 0 until the
-    response is complete. `trace_hex` and `span_hex` are the ids as logs and headers spell them.
+    response is complete. `trace_hex` and `span_hex` are the ids as logs and headers spell them. `span` is the host's
+    own span of this request, where the host has a tracer provider.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Request:
         "error",
         "method",
         "parent_id",
+        "protocol",
         "route",
         "sampled",
         "span",
@@ -77,18 +79,22 @@ class Request:
     )
 
     def __init__(
-        self, trace_id: int, span_id: int, parent_id: int | None, sampled: bool, start: float, method: str
+        self,
+        trace_id: int,
+        span_id: int,
+        parent_id: int | None,
+        sampled: bool,
+        start: float,
+        method: str,
+        protocol: Literal["http", "websocket"] = "http",
     ) -> None:
-        self.trace_id = trace_id
-        self.span_id = span_id
+        self.identify(trace_id, span_id, sampled)
         self.parent_id = parent_id
-        self.sampled = sampled
-        self.trace_hex = f"{trace_id:032x}"
-        self.span_hex = f"{span_id:016x}"
         self.start_ns = time.time_ns()
         self.start = start
         self.end = 0.0
         self.method = method
+        self.protocol = protocol
         self.route: str | None = None
         self.status: int | None = None
         self.error: str | None = None
@@ -96,6 +102,14 @@ class Request:
         self.children: list[Child] = []
         self.dropped_children = 0
         self.closed = False
+
+    def identify(self, trace_id: int, span_id: int, sampled: bool) -> None:
+        """Set the ids."""
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.sampled = sampled
+        self.trace_hex = f"{trace_id:032x}"
+        self.span_hex = f"{span_id:016x}"
 
     def add_child(
         self,

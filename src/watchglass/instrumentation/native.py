@@ -1,0 +1,131 @@
+"""Standing in for FastAPI's own telemetry (0.142 and newer), so that a request has one server span.
+
+FastAPI leaves a request alone whose scope carries a request object already, and still tells that object which route it
+chose, mounts included. Where the host uses that telemetry it loses nothing: the object then carries the host's span,
+tracer and logger, and FastAPI's own instruments are recorded as it would have done.
+
+All of this is private to FastAPI. Where it is not as expected there is no stand-in, and FastAPI's telemetry goes on
+beside ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from opentelemetry import _logs, metrics, trace
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Tracer
+
+from watchglass.instrumentation.attributes import span_method
+from watchglass.instrumentation.request import Request
+
+_telemetry: Any
+_key: Any
+try:
+    from fastapi.telemetry import _api
+
+    _telemetry, _key = _api._RequestTelemetry, _api._REQUEST_TELEMETRY_KEY
+    _telemetry(span=None, span_method="GET", tracer=None, logger=None, data=None, _mount_prefix="")
+except (ImportError, AttributeError, TypeError):
+    _telemetry = _key = None
+
+SCOPE_KEY = "fastapi.telemetry"
+_ON_METRICS = ("url.scheme", "http.request.method", "network.protocol.version")
+
+Scope = MutableMapping[str, Any]
+
+
+class Native:
+    """The stand-in for one application, FastAPI or not: one may be mounted in it."""
+
+    available = _telemetry is not None
+
+    def __init__(self, app: Any) -> None:
+        self._telemetry: Any = getattr(app, "_native_telemetry", None) if self.available else None
+        self._config: Any = getattr(app, "_telemetry", None) if self._telemetry is not None else None
+        self.tells_route = self._telemetry is not None
+
+    def enabled(self, scope: Scope, beside_contrib: bool) -> bool:
+        """Whether the host would have FastAPI's own telemetry for this request."""
+        if self._telemetry is None or beside_contrib or not self._telemetry.enabled():
+            return False
+        exclude = self._config["exclude"]
+        return exclude is None or not exclude(scope)
+
+    def tracer(self) -> Tracer | None:
+        """The tracer FastAPI would use, where the host has a provider for it and did not turn its spans off."""
+        provider = self._provider("tracing", "tracer_provider", trace.get_tracer_provider)
+        if provider is None:
+            return None
+        tracer: Tracer = self._telemetry._get_tracer(provider=provider)
+        return tracer
+
+    def _provider(self, signal: str, name: str, get_global: Callable[[], Any]) -> Any:
+        """The provider of a signal that is turned on, or None."""
+        if self._config is None or not self._config[signal]:
+            return None
+        provider = self._config[name] or get_global()
+        return None if _api._unconfigured(provider) or type(provider).__name__.startswith("NoOp") else provider
+
+    def stand_in(self, scope: Scope, request: Request, root_path: str, enabled: bool) -> Any:
+        """Put a request object of ours into the scope and return it; None where there is none."""
+        if _telemetry is None:
+            return None
+        telemetry = _telemetry(
+            span=request.span if enabled else None,
+            span_method=span_method(request),
+            data=None,
+            _mount_prefix=root_path.rstrip("/"),
+        )
+        if enabled:
+            self._equip(telemetry, request)
+        scope[SCOPE_KEY] = telemetry
+        return telemetry
+
+    def _equip(self, telemetry: Any, request: Request) -> None:
+        telemetry.data = _api.TelemetryData()
+        if request.span is not None and self._config["operation_spans"]:
+            telemetry.tracer = self.tracer()
+        provider = self._provider("logs", "logger_provider", _logs.get_logger_provider)
+        if provider is not None:
+            telemetry.logger = provider.get_logger("fastapi", _version())
+
+    @staticmethod
+    def in_context(context: Context, telemetry: Any) -> Context:
+        """The context with the request object, where FastAPI's spans of operations find it."""
+        return otel_context.set_value(_key, telemetry, context)
+
+    def meter(self, scope: Scope, request: Request) -> Meter | None:
+        """FastAPI's own instruments for this request, if the host has a provider for them."""
+        if self._provider("metrics", "meter_provider", metrics.get_meter_provider) is None:
+            return None
+        return Meter(self._telemetry._instruments(), scope, request)
+
+
+class Meter:
+    """FastAPI's `http.server.request.duration` and `http.server.active_requests` of one request."""
+
+    __slots__ = ("_active", "_attributes", "_duration")
+
+    def __init__(self, instruments: Any, scope: Scope, request: Request) -> None:
+        self._duration, self._active = instruments
+        values = (scope.get("scheme", "http"), request.method, scope.get("http_version"))
+        self._attributes = {name: value for name, value in zip(_ON_METRICS, values, strict=True) if value}
+        self._active.add(1, self._base)
+
+    @property
+    def _base(self) -> dict[str, Any]:
+        return {name: value for name, value in self._attributes.items() if name != "network.protocol.version"}
+
+    def record(self, seconds: float, outcome: dict[str, Any]) -> None:
+        """Record the request's end, with what is known of it then."""
+        self._active.add(-1, self._base)
+        self._duration.record(seconds, {**self._attributes, **outcome})
+
+
+def _version() -> str:
+    import fastapi
+
+    return fastapi.__version__
