@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib.util
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watchglass.cli.login import fresh_link
 from watchglass.cli.parsing import add_command, port, seconds
-from watchglass.errors import ExtraMissing
+from watchglass.errors import ExtraMissing, SchemaMissing
 
 if TYPE_CHECKING:
     from watchglass.cli.parsing import Commands
 
+_SCHEMA_SECONDS = 30.0
 _EPILOG = "Ctrl-C stops everything. With --data the next start finds the same telemetry."
 
 
@@ -34,4 +37,16 @@ def _run(options: argparse.Namespace) -> None:
     from watchglass.demo import stage
 
     chosen = {name: getattr(options, name) for name in ("port", "data", "duration", "browser", "json")}
-    stage.play(stage.Options(**chosen), fresh_link)
+    stage.play(stage.Options(**chosen), _login_link)
+
+
+async def _login_link(dsn: str, address: str) -> str:
+    """A login link as soon as the service, which has just begun to serve, has made the schema."""
+    deadline = time.monotonic() + _SCHEMA_SECONDS
+    while True:
+        try:
+            return await fresh_link(dsn, address)
+        except SchemaMissing:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.1)

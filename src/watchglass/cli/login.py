@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from watchglass.cli.parsing import add_command
+from watchglass.errors import DatabaseNotConfigured
+from watchglass.settings import Settings
 
 if TYPE_CHECKING:
     from watchglass.cli.parsing import Commands
 
+_EPILOG = "The address is WATCHGLASS_PUBLIC_URL, unless --url names another. The link is good for 15 minutes, once."
+
 
 def add(commands: Commands) -> None:
-    add_command(commands, "login", _run, help="print a fresh one-time login link to the page")
+    text = "print a fresh one-time login link to the page"
+    parser = add_command(commands, "login", _run, help=text, epilog=_EPILOG)
+    parser.add_argument("--url", help="where the service is reached (default http://127.0.0.1:8000)")
+    parser.add_argument("--viewer", action="store_true", help="for someone who may look and change nothing")
 
 
 def _run(options: argparse.Namespace) -> None:
-    raise NotImplementedError
+    settings = Settings()
+    if settings.store_dsn is None:
+        raise DatabaseNotConfigured
+    address = options.url or settings.public_url or "http://127.0.0.1:8000"
+    print(asyncio.run(fresh_link(settings.store_dsn, address + settings.path_prefix, viewer=options.viewer)))
 
 
-async def fresh_link(dsn: str, address: str) -> str:
-    raise NotImplementedError
+async def fresh_link(dsn: str, address: str, *, viewer: bool = False) -> str:
+    """A link that lets one browser in, once. Raises `SchemaMissing` or `DatabaseUnavailable`."""
+    from watchglass.api.paths import LOGIN
+    from watchglass.store.access import Access
+
+    name = "viewer" if viewer else "admin"
+    access = Access(dsn)
+    try:
+        token = await access.new_login_token(username=name, role=name)
+    finally:
+        await access.close()
+    return f"{address.rstrip('/')}{LOGIN}?token={quote(token)}"
