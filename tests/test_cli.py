@@ -10,9 +10,11 @@ import asyncpg
 import pytest
 
 import watchglass
+from support.databases import run
 from watchglass.cli import main, observed
 from watchglass.cli.grafana import write
 from watchglass.errors import ApplicationNotFound
+from watchglass.store.access import Access, Login
 
 COMMANDS = ["demo", "run", "doctor", "migrate", "login", "grafana"]
 
@@ -120,6 +122,39 @@ async def test_the_printed_sql_makes_the_schema(database_url: str, capsys: pytes
         await connection.close()
 
 
+# login
+
+
+@pytest.mark.parametrize(("option", "role"), [([], "admin"), (["--viewer"], "viewer")])
+def test_login_prints_a_link_that_lets_in_once(
+    store_url: str, option: list[str], role: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", store_url)
+    monkeypatch.setenv("WATCHGLASS_PUBLIC_URL", "https://shop.example")
+    monkeypatch.setenv("WATCHGLASS_PATH_PREFIX", "/ops")
+    assert main(["login", *option]) == 0
+    address, _, token = capsys.readouterr().out.strip().partition("?token=")
+    assert address == "https://shop.example/ops/ui/monitoring/login"
+    assert run(_redeemed(store_url, token)) == Login(role, role)
+    assert run(_redeemed(store_url, token)) is None
+
+
+async def _redeemed(dsn: str, token: str) -> Login | None:
+    access = Access(dsn)
+    try:
+        return await access.use_login_token(token)
+    finally:
+        await access.close()
+
+
+def test_login_without_the_schema_says_what_makes_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    assert main(["login"]) == 2
+    assert "Run `watchglass migrate`" in capsys.readouterr().err
+
+
 # grafana
 
 
@@ -138,7 +173,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path, capsys: p
     occupied = tmp_path / "file"
     occupied.write_text("")
     assert main(["grafana", str(occupied)]) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert "cannot be used: Not a directory" in capsys.readouterr().err
 
 
 # run: finding the application

@@ -75,7 +75,7 @@ class DataFolderInUse(WatchglassError):
 
 
 class FolderNotWritable(WatchglassError):
-    """The folder {folder} cannot be written: {reason}. Name another."""
+    """The folder {folder} cannot be used: {reason}. Name another."""
 
 
 class PortInUse(WatchglassError):

@@ -35,12 +35,12 @@ def _run(options: argparse.Namespace) -> None:
 async def fresh_link(dsn: str, address: str, *, viewer: bool = False) -> str:
     """A link that lets one browser in, once. Raises `SchemaMissing` or `DatabaseUnavailable`."""
     from watchglass.api.paths import LOGIN
-    from watchglass.store.access import Access
+    from watchglass.store.access import Access, Role
 
-    name = "viewer" if viewer else "admin"
+    role: Role = "viewer" if viewer else "admin"
     access = Access(dsn)
     try:
-        token = await access.new_login_token(username=name, role=name)
+        token = await access.new_login_token(username=role, role=role)
     finally:
         await access.close()
     return f"{address.rstrip('/')}{LOGIN}?token={quote(token)}"

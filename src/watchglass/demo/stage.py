@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
+import stat
 import sys
 import time
 import webbrowser
@@ -21,6 +23,7 @@ from watchglass.demo import library
 from watchglass.demo.process import Service, listen
 from watchglass.demo.servers import PostgreSQL, Redis
 from watchglass.demo.traffic import Traffic
+from watchglass.errors import FolderNotWritable
 
 SERVICE_NAME = "code-search"
 VERSION = "1.4.0"
@@ -44,9 +47,11 @@ class Options:
 def play(options: Options, login_link: LoginLink) -> None:
     """Run the demo until Ctrl-C, SIGTERM or the end of its duration; nothing of it is left then.
 
-    Raises `PortInUse`, `DataFolderInUse`, `ServerNotFound` or `ServerStartFailed`.
+    Raises `PortInUse`, `DataFolderInUse`, `FolderNotWritable`, `ServerNotFound` or `ServerStartFailed`.
     """
     say = _Voice(sys.stderr if options.json else sys.stdout)
+    if options.data is not None:
+        _check_passage(options.data.resolve())
     with _stopped_by_signals(), listen("127.0.0.1", options.port) as listener:
         postgresql, redis = PostgreSQL(_folder(options, "postgresql")), Redis(_folder(options, "redis"))
         with _started(say, postgresql), _started(say, redis):
@@ -128,7 +133,7 @@ def _tell(options: Options, say: _Voice, address: str, link: str, postgresql: Po
             "redis": redis.url,
         }
         print(json.dumps(urls), flush=True)
-    say(f"\nOpen {link}\n(works once; `watchglass login` makes another)")
+    say(f"\nOpen {link}   (works once)")
     say(f"For Prometheus: {address}/metrics   The service itself: {address}/docs\n")
     if options.browser and not options.json:
         _open_browser(link)
@@ -140,6 +145,16 @@ def _open_browser(link: str) -> None:
         browser = webbrowser.get()
         if type(browser) is not webbrowser.GenericBrowser:
             browser.open(link)
+
+
+def _check_passage(folder: Path) -> None:
+    """PostgreSQL refuses to run as root; the account it gets then has to reach its data. Raises `FolderNotWritable`."""
+    if os.geteuid() != 0:
+        return
+    for parent in folder.parents:
+        if parent.exists() and not parent.stat().st_mode & stat.S_IXOTH:
+            reason = f"PostgreSQL does not run as root, and the account it runs as may not pass through {parent}"
+            raise FolderNotWritable(folder=folder, reason=reason)
 
 
 def _folder(options: Options, name: str) -> Path | None:
