@@ -48,23 +48,32 @@ class Writer:
 
     async def open(self) -> None:
         """Connect, have the schema and the partitions, and make this process known."""
-        await self.close()
-        connection = await connect(self.dsn, application_name="watchglass writer")
-        try:
-            await migrations.ensure(connection, self.dsn, self._migrate)
-            with reported(self.dsn):
-                self._bounds = await look_ahead(connection)
-                await self._introduce(connection)
-        except BaseException:
-            await close(connection)
-            raise
-        self._connection = connection
+        async with self._lock:
+            await self._close()
+            self._connection = await connect(self.dsn, application_name="watchglass writer")
+            try:
+                await migrations.ensure(self._connection, self.dsn, self._migrate)
+                with reported(self.dsn):
+                    self._bounds = await look_ahead(self._connection)
+                    await self._introduce(self._connection)
+            except BaseException:
+                await self._close()
+                raise
 
     async def close(self) -> None:
         """Close the connection; `open` opens another."""
+        async with self._lock:
+            await self._close()
+
+    async def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await close(connection)
+
+    def terminate(self) -> None:
+        """Give the connection up at once; what it was doing fails."""
+        if self._connection is not None:
+            self._connection.terminate()
 
     def abandon(self) -> None:
         """After a fork: drop the parent's connection without a word to the server."""
