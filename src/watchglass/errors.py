@@ -70,6 +70,10 @@ class ServerStartFailed(WatchglassError):
     """{program} did not start: {reason}."""
 
 
+class ServerEnded(WatchglassError):
+    """{program} ended by itself with exit code {code}. What it said last: {said}"""
+
+
 class DataFolderInUse(WatchglassError):
     """The folder {folder} is in use by another run (process {pid}). Stop that one, or name another with --data."""
 

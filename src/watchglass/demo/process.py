@@ -15,8 +15,9 @@ from pathlib import Path
 
 import httpx
 
-from watchglass.errors import PortInUse, ServerStartFailed
+from watchglass.errors import PortInUse, ServerEnded, ServerStartFailed
 
+_NAME = "The demo service"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _LOG_BYTES = 20_000_000
@@ -45,7 +46,7 @@ class Service:
 
     @classmethod
     async def start(cls, listener: socket.socket, settings: Mapping[str, object], log: Path | None) -> Service:
-        """Start the process and return once it answers. Raises `ServerStartFailed` with what it said."""
+        """Start the process and return once it answers. Raises `ServerStartFailed` or `ServerEnded`."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "watchglass.demo.child",
             stdin=asyncio.subprocess.PIPE,
@@ -73,10 +74,10 @@ class Service:
         return self._process.pid
 
     async def wait(self) -> None:
-        """Return never but by raising `ServerStartFailed`, once the process has ended by itself."""
+        """Return never but by raising `ServerEnded`, once the process has ended by itself."""
         code = await self._process.wait()
         await self._reading
-        raise ServerStartFailed(program="The demo service", reason=f"it ended with {code}\n" + "\n".join(self._last))
+        raise ServerEnded(program=_NAME, code=code, said="\n".join(["", *self._last]))
 
     async def stop(self) -> None:
         """Ask the process to stop, and make it after a while."""
@@ -101,8 +102,8 @@ class Service:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
         if not done:
-            reason = f"no answer after {_START_SECONDS:g} s\n" + "\n".join(self._last)
-            raise ServerStartFailed(program="The demo service", reason=reason)
+            reason = "\n".join([f"no answer after {_START_SECONDS:g} s. What it said last:", *self._last])
+            raise ServerStartFailed(program=_NAME, reason=reason)
         for task in done:
             task.result()
 
