@@ -40,7 +40,7 @@ SLOW_STATEMENT = Act(
     "GET /v1/code/references searches every chunk by pattern, which no index serves",
     45,
     16,
-    {**_STEADY, "references": 6},
+    {**_STEADY, "references": 2.5},
 )
 ERRORS = Act(
     "errors",

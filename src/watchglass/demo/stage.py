@@ -173,10 +173,11 @@ def _started(say: _Voice, server: PostgreSQL | Redis) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Take SIGTERM and SIGHUP for Ctrl-C, also where a shell had it ignored; return quietly after any of them."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Take SIGTERM for Ctrl-C, and the terminal's end unless nohup has it ignored; return quietly after any of them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     with contextlib.suppress(KeyboardInterrupt):
         yield
 
