@@ -167,7 +167,7 @@ SYSTEM_FILESYSTEM_LIMIT = Meter(
 # PostgreSQL's own figures, taken by the elected process
 POSTGRESQL_BACKENDS = Meter(
     "postgresql.backends",
-    "gauge",
+    "updown",
     "1",
     "The number of backends connected to the server, by state.",
     ("state",),

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 
 import asyncpg
 import pytest
-from support.databases import run
 
-from watchglass import guard
+from support.databases import run
 from watchglass.analysis.buckets import unpack
 from watchglass.analysis.windows import Window
 from watchglass.exporters.pipeline import Pipeline
