@@ -115,7 +115,7 @@ def _histogram(name: str, labels: dict[str, str], state: State, unit: str) -> It
     yield Sample(f"{name}_count", labels, count)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _edge(exponent: int) -> str:
     edge: str = floatToGoString(2.0 ** (exponent / 2))  # type: ignore[no-untyped-call]
     return edge
