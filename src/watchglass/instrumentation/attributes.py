@@ -81,7 +81,9 @@ def span_method(request: Request) -> str:
 
 
 def error_type(error: BaseException) -> str:
-    """The full name of an exception's class; of a built-in one, its name."""
+    """The full name of an exception's class; of a built-in one its name, of a group of one that one's."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
     cls = type(error)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
