@@ -33,6 +33,18 @@ class Card:
         """Ask the question with the parameters the query holds. Raises pydantic's `ValidationError`."""
         return await self.question(asked, self.parameters.model_validate(dict(query)))
 
+    def described(self) -> dict[str, Any]:
+        """What a dashboard needs to know to offer the card; parameters as JSON Schema."""
+        parameters = self.parameters.model_json_schema().get("properties", {})
+        return {
+            "name": self.name,
+            "title": self.title,
+            "about": self.about,
+            "columns": self.columns,
+            "live": self.live,
+            "parameters": parameters,
+        }
+
 
 _ALL = (
     Card("tile_api", "API", "P95, requests/s and errors of all requests.", requests.tile, 3),
@@ -56,6 +68,7 @@ _ALL = (
         endpoints.EndpointsParameters,
     ),
     Card("redis_memory", "Redis memory", "Memory used beside its limit.", redis.memory, 4),
+    Card("redis", "Redis by cache type", "Hits and misses of each cache type.", redis.detailed, 5),
     Card(
         "slow_statements",
         "Slow statements",

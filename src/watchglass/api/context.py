@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from watchglass.api.models import Finding
+from starlette.requests import Request
+
+from watchglass.api.tokens import Tokens
+from watchglass.jobs.doctor.findings import Finding
 from watchglass.records import Collect
 from watchglass.settings import Settings
+from watchglass.store.access import Access
+from watchglass.store.reader import Reader
 
 if TYPE_CHECKING:
     from watchglass.exporters.pipeline import PipelineStatus
-    from watchglass.store.access import Access
-    from watchglass.store.reader import Reader
 
-Authorize = Callable[[Any], Any]
-"""The host's own: given the starlette Request, it returns None or False (no), True (viewer), "viewer" or "admin", or an
-awaitable of one of these."""
+Authorize = Callable[[Request], Any]
+"""The host's own: it returns None or False (no), True (viewer), "viewer" or "admin", or an awaitable of one of these,
+which runs on the host's loop."""
 
 
 @dataclass(slots=True)
 class Context:
     """Handed in by whoever serves: a process of the service, or `watchglass serve`.
 
-    `reader` and `access` are None without a database. `render_metrics` takes an Accept header and gives the exposition
-    and its content type; `collect` reads the meters of this process (None in `watchglass serve`); `findings` is what
-    doctor finds.
+    `reader` and `access` are None without a database; both are used on the loop that serves only. `render_metrics`
+    takes an Accept header and gives the exposition and its content type; `collect` reads the meters of this process
+    (None in `watchglass serve`); `findings` is what doctor finds.
     """
 
     settings: Settings
@@ -39,3 +42,7 @@ class Context:
     collect: Collect | None = None
     authorize: Authorize | None = None
     clock: Callable[[], float] = time.time
+    tokens: Tokens = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens = Tokens(self.access)

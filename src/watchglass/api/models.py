@@ -225,3 +225,64 @@ class SummaryAnswer(Model):
     window: TimeWindow
     compared_with: TimeWindow | None
     tiles: dict[str, Tile]
+
+
+class MeterFigure(Model):
+    """One meter over the window, all its series together. Histograms have percentiles, counters a rate per second."""
+
+    unit: str
+    description: str
+    count: int
+    total: float | None = None
+    rate: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    last: float | None = None
+    mean: float | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class MetersAnswer(Model):
+    """Every meter that has data in the window, by name."""
+
+    window: TimeWindow
+    timers: dict[str, MeterFigure]
+    counters: dict[str, MeterFigure]
+    gauges: dict[str, MeterFigure]
+
+
+class InstanceInfo(Model):
+    """A process of the service that reported in the last minutes."""
+
+    instance_id: str
+    service_name: str
+    service_version: str
+    host: str
+    pid: int
+    started_at: datetime
+    last_seen: datetime
+
+
+class StorageInfo(Model):
+    """Whether this process's telemetry is being stored; `message` says what stands in the way. Numbers by signal."""
+
+    state: str
+    message: str | None
+    last_flush: datetime | None
+    queued: dict[str, int]
+    dropped: dict[str, int]
+
+
+class StatusAnswer(Model):
+    """The state of the service and of its telemetry. `instances` is None, for `reason`, when the store is silent."""
+
+    status: str
+    components: dict[str, str]
+    service: str
+    version: str
+    watchglass: str
+    storage: StorageInfo | None
+    instances: list[InstanceInfo] | None
+    reason: str | None = None

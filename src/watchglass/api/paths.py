@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 PAGE = "/ui/monitoring/advanced"
 LOGIN = "/ui/monitoring/login"
 LOGOUT = "/ui/monitoring/logout"
@@ -34,21 +37,33 @@ PUBLIC = frozenset({HEALTH, LIVE, READY, METRICS, STATUS_PAGE, LOGIN})
 
 def is_own(path: str, prefix: str = "") -> bool:
     """Whether Watchglass answers this path, all its routes moved under `prefix`."""
-    inside = _under(path, prefix)
-    return inside is not None and (inside in EXACT or inside.startswith(PREFIXES))
+    inside = path.removeprefix(prefix)
+    return path.startswith(prefix) and (inside in EXACT or inside.startswith(PREFIXES))
 
 
-def is_public(path: str, prefix: str = "") -> bool:
-    """Whether anyone may read this path."""
-    inside = _under(path, prefix)
-    return inside is not None and (inside in PUBLIC or inside.startswith(STATIC + "/"))
+def is_public(path: str) -> bool:
+    """Whether anyone may read this path (without prefix)."""
+    return path in PUBLIC or path.startswith(STATIC + "/")
 
 
-def is_page(path: str, prefix: str = "") -> bool:
-    """Whether a person reads this path in a browser."""
-    inside = _under(path, prefix)
-    return inside is not None and inside.startswith("/ui/")
+def is_page(path: str) -> bool:
+    """Whether a person reads this path (without prefix) in a browser."""
+    return path.startswith("/ui/")
 
 
-def _under(path: str, prefix: str) -> str | None:
-    return path[len(prefix) :] if path.startswith(prefix) else None
+def route_path(scope: Mapping[str, Any]) -> str:
+    """The path of a request without the root path of a proxy."""
+    path, root = str(scope["path"]), str(scope.get("root_path") or "").rstrip("/")
+    return path[len(root) :] if root and path.startswith(root + "/") else path
+
+
+def inner_path(scope: Mapping[str, Any], prefix: str) -> str:
+    """The path without the prefix of the settings, the root path before it; one that is not under the prefix leads
+    nowhere."""
+    root, path = str(scope.get("root_path") or "").rstrip("/"), route_path(scope)
+    return root + (path[len(prefix) :] if path.startswith(prefix) else "/")
+
+
+def base(scope: Mapping[str, Any], prefix: str) -> str:
+    """What every address of ours begins with, as a browser sees it."""
+    return str(scope.get("root_path") or "").rstrip("/") + prefix
