@@ -58,6 +58,11 @@ class WriterTooOld(WatchglassError):
     Upgrade watchglass in this service; its telemetry is not stored until then."""
 
 
+class AlreadyObserving(WatchglassError):
+    """This process observes the service {service} with other settings. Pass the same settings to each observe(), or
+    undo the first with unobserve()."""
+
+
 class ApplicationNotFound(WatchglassError):
     """{target} is not an ASGI application: {reason}. Name it as MODULE:ATTRIBUTE, for example shop.main:app."""
 

@@ -21,6 +21,16 @@ RETURNING username, role;
 -- Forget tokens that nobody can use any more.
 DELETE FROM watchglass.login_tokens WHERE expires_at < now() - interval '1 day';
 
+-- name: claim_first_login
+-- A row for one process a minute, as long as nobody has logged in.
+INSERT INTO watchglass.leases AS held (name, holder, epoch, expires_at)
+SELECT 'first login', $1, 1, clock_timestamp() + interval '1 minute'
+WHERE NOT EXISTS (SELECT FROM watchglass.audit WHERE action = 'login')
+ON CONFLICT (name) DO UPDATE
+SET holder = excluded.holder, epoch = held.epoch + 1, expires_at = excluded.expires_at
+WHERE held.expires_at <= clock_timestamp()
+RETURNING epoch;
+
 -- name: add_audit
 -- Note who did what.
 INSERT INTO watchglass.audit (actor, action, target, detail) VALUES ($1, $2, $3, $4);

@@ -66,6 +66,11 @@ class Access:
         rows = await self.database.fetch(sql.load("access")["use_login_token"], _hash(token), readonly=False)
         return Login(rows[0]["username"], rows[0]["role"]) if rows else None
 
+    async def claim_first_login(self, holder: str) -> bool:
+        """Whether nobody has logged in yet, and no other process was told so within the last minute."""
+        queries = sql.load("access")
+        return bool(await self.database.fetch(queries["claim_first_login"], storable(holder), readonly=False))
+
     async def audit(self, actor: str, action: str, target: str = "", detail: Mapping[str, Any] | None = None) -> None:
         """Note who did what to what."""
         values = (storable(actor), storable(action), storable(target), storable_json(dict(detail or {})))

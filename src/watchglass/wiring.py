@@ -1,0 +1,228 @@
+"""The composition root: the only module that sees the whole house and joins its stations.
+
+A process has one `House`, however many applications it observes. Making it starts nothing; it comes to life once the
+process serves, and ends with the last application that does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from watchglass import guard
+from watchglass.api import paths
+from watchglass.api.context import Authorize, Context
+from watchglass.api.invitation import invite
+from watchglass.api.serving import OwnLoop
+from watchglass.errors import AlreadyObserving
+from watchglass.exporters import prometheus
+from watchglass.exporters.pipeline import Pipeline
+from watchglass.instrumentation.asgi import Observer, enter, layer_of, leave
+from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
+from watchglass.instrumentation.recorder import Recorder
+from watchglass.instrumentation.routes import clashes
+from watchglass.records import Instance
+from watchglass.settings import Settings
+from watchglass.store.access import Access
+from watchglass.store.database import Database
+from watchglass.store.reader import Reader
+
+try:
+    from watchglass.instrumentation.logs import LoggingInstrumentor
+    from watchglass.instrumentation.redis import RedisInstrumentor
+    from watchglass.instrumentation.runtime import RuntimeInstrumentor
+except ModuleNotFoundError:  # being built
+
+    class LoggingInstrumentor:  # type: ignore[no-redef]
+        def instrument(self, **_: Any) -> None: ...
+        def uninstrument(self) -> None: ...
+        def watch_loop(self) -> None: ...
+        def leave_loop(self) -> None: ...
+
+    RedisInstrumentor = RuntimeInstrumentor = LoggingInstrumentor  # type: ignore[misc]
+
+if TYPE_CHECKING:
+    from watchglass.jobs.doctor import Finding
+
+App = TypeVar("App")
+
+_house: House | None = None
+
+
+def observe(
+    app: App, settings: Settings | None = None, *, authorize: Authorize | None = None, inside: bool = False
+) -> App:
+    """Observe an ASGI application: its requests, statements, commands and logs; returns what is to be served.
+
+    That is `app` itself wherever possible. Nothing starts before the process serves: no thread, no connection.
+    `settings` come from the environment where not given. `authorize` decides who may see the page, in place of the
+    login: given the starlette Request it returns, or awaits, None, "viewer" or "admin". With `inside` the page's routes
+    become routes of the application, behind its own middlewares. Observing twice is observing once.
+
+    Raises `SettingsError`, and `AlreadyObserving` when the process observes with other settings.
+    """
+    global _house
+    settings = settings or Settings()
+    if not settings.active or layer_of(app) is not None:
+        return app
+    if _house is None:
+        _house = House(settings, authorize)
+    elif _house.settings != settings:
+        raise AlreadyObserving(service=_house.settings.service)
+    return _house.admit(app, inside)
+
+
+def unobserve(app: App) -> App:
+    """Undo `observe`, and return the application as it was. With the last one everything else is undone too."""
+    global _house
+    left: App = leave(app)
+    if _house is not None and _house.dismiss(app):
+        _house.close()
+        _house = None
+    return left
+
+
+def house() -> House | None:
+    """What this process's applications share; None while none is observed."""
+    return _house
+
+
+class House:
+    """Everything of one process: the recorder, what fills it, the way out, and the page."""
+
+    def __init__(self, settings: Settings, authorize: Authorize | None = None) -> None:
+        self.settings = settings
+        self.recorder = Recorder(settings.max_series)
+        self.pipeline = Pipeline(settings, _instance(settings), self.recorder.collect)
+        self.own_loop = OwnLoop()
+        self.runtime = RuntimeInstrumentor()
+        self._authorize = authorize
+        self._exact = frozenset(settings.path_prefix + path for path in paths.EXACT)
+        self._prefixes = tuple(settings.path_prefix + path for path in paths.PREFIXES)
+        self._apps: list[Any] = []
+        self._serving = (0, 0)
+        self.context = self._new_context()
+        self._answer = self.own_loop.bridge(self._page)
+        self._built: Callable[[Any, Any, Any], Awaitable[None]] | None = None
+        self._instrument()
+
+    def admit(self, app: App, inside: bool) -> App:
+        """Enter an application."""
+        observer = Observer(
+            recorder=self.recorder,
+            settings=self.settings,
+            offer_trace=self.pipeline.offer_trace,
+            on_serving=self.start,
+            on_shutdown=self.shut_down,
+            own_app=self._answer,
+            own_exact=self._exact,
+            own_prefixes=self._prefixes,
+        )
+        entered: App = enter(app, observer, inside=inside)
+        self._apps.append(entered)
+        return entered
+
+    def dismiss(self, app: Any) -> bool:
+        """Forget an application; whether none is left."""
+        self._apps = [other for other in self._apps if other is not app]
+        return not self._apps
+
+    def start(self) -> None:
+        """Come to life, on the event loop of an application that begins to serve."""
+        self.runtime.watch_loop()
+        if self._count(+1) > 1:
+            return
+        self.pipeline.start()
+        atexit.register(self.pipeline.stop)
+        self.own_loop.run(invite(self.context))
+
+    async def shut_down(self) -> None:
+        """Write what is left and end, once the last application that serves has shut down; its loop is not blocked."""
+        self.runtime.leave_loop()
+        if self._count(-1) > 0:
+            return
+        self.own_loop.stop()
+        await asyncio.to_thread(self.pipeline.stop)
+        atexit.unregister(self.pipeline.stop)
+
+    def close(self) -> None:
+        """Undo everything: libraries are as they were, threads end."""
+        for instrumentor in (RedisInstrumentor(), AsyncPGInstrumentor(), LoggingInstrumentor(), self.runtime):
+            with guard.protected("close"):
+                instrumentor.uninstrument()
+        self.own_loop.stop()
+        self.pipeline.stop()
+        atexit.unregister(self.pipeline.stop)
+
+    def _instrument(self) -> None:
+        for instrumentor in (RedisInstrumentor(), AsyncPGInstrumentor(), self.runtime):
+            with guard.protected("instrument"):
+                instrumentor.instrument(recorder=self.recorder)
+        with guard.protected("instrument"):
+            offer_log = self.pipeline.offer_log if self.settings.capture_logs else None
+            LoggingInstrumentor().instrument(offer_log=offer_log, level=self.settings.log_level)
+
+    def _count(self, change: int) -> int:
+        """Applications that serve in this process; a fork begins at none."""
+        pid, number = self._serving
+        self._serving = os.getpid(), (number if pid == os.getpid() else 0) + change
+        return self._serving[1]
+
+    async def _page(self, scope: Any, receive: Any, send: Any) -> None:
+        """On the own loop: answer by the application of the API and the page, which is made on first use."""
+        if self._built is None:
+            from watchglass.api.app import create_app
+            from watchglass.ui.app import add_pages
+
+            self._built = create_app(self.context, add_pages)
+        await self._built(scope, receive, send)
+
+    def _new_context(self) -> Context:
+        """What the page knows of this process. Opens nothing."""
+        dsn = self.settings.store_dsn
+        database = Database(dsn) if dsn else None
+        if database is not None:
+            self.own_loop.at_stop(database.close)
+        return Context(
+            settings=self.settings,
+            reader=Reader(database, service=self.settings.service) if database else None,
+            access=Access(database) if database else None,
+            render_metrics=self._render_metrics,
+            status=lambda: self.pipeline.status,
+            findings=self._findings,
+            collect=self.pipeline.collect,
+            authorize=self._authorize,
+        )
+
+    def _render_metrics(self, accept: str) -> tuple[bytes, str]:
+        instance = self.pipeline.instance
+        resource = {
+            **self.settings.resource,
+            "service.name": instance.service_name,
+            "service.instance.id": instance.instance_id,
+        }
+        return prometheus.render(self.pipeline.collect(), accept, resource)
+
+    async def _findings(self) -> Sequence[Finding]:
+        from watchglass.jobs.doctor import diagnose
+
+        found = {path for app in self._apps for path in clashes(app, self._exact, self._prefixes)}
+        return await diagnose(self.settings, clashes=sorted(found))
+
+
+def _instance(settings: Settings) -> Instance:
+    """This process, as a resource of OpenTelemetry; its id is new, so that no two processes share one."""
+    return Instance(
+        service_name=settings.service,
+        service_namespace=settings.resource.get("service.namespace", ""),
+        service_version=settings.service_version,
+        instance_id=str(uuid4()),
+        host=settings.host_name,
+        pid=os.getpid(),
+        started_at=time.time(),
+    )
