@@ -36,8 +36,7 @@ def load(target: str, *, factory: bool) -> Any:
 
     found = find(target)
     application = _called(target, found) if factory else found
-    watchglass.observe(application)
-    return application
+    return watchglass.observe(application)
 
 
 def find(target: str) -> Any:

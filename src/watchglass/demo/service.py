@@ -38,8 +38,8 @@ def create_app(settings: watchglass.Settings | None = None) -> FastAPI:
     app.include_router(router)
     for cache_type in SECONDS:
         watchglass.cache(cache_type, prefix=f"{cache_type}:")
-    watchglass.observe(app, settings)
-    return app
+    observed: FastAPI = watchglass.observe(app, settings)
+    return observed
 
 
 @asynccontextmanager
