@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from watchglass.errors import WatchglassError
 from watchglass.settings import Settings
+
+if TYPE_CHECKING:
+    from watchglass.instrumentation.caches import cache
+    from watchglass.wiring import observe, unobserve
 
 __version__ = "0.1.0"
 
