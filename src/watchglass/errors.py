@@ -34,6 +34,10 @@ class DatabaseUnavailable(WatchglassError):
     """PostgreSQL at {address} does not answer: {reason}. Telemetry is kept in memory until it is back."""
 
 
+class RedisUnavailable(WatchglassError):
+    """Redis at {address} cannot be used: {reason}."""
+
+
 class SchemaMissing(WatchglassError):
     """The schema watchglass is missing from {address}, or older than this version needs ({found} < {needed}).
     Run `watchglass migrate`, or set WATCHGLASS_MIGRATIONS=auto."""

@@ -13,8 +13,10 @@ from typing import NamedTuple
 from watchglass.api import words
 from watchglass.api.models import Change, Figure
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 SAME = "same"
+MINUS = "\N{MINUS SIGN}"
+LEAST_POINTS = 0.05
 _SPACE = "\N{NO-BREAK SPACE}"
 _PARTS = re.compile(r"(?P<number>.*?)(?: (?P<unit>\D+)|(?P<per>/.+))?")
 
@@ -50,14 +52,28 @@ def change(difference: Change | None, unit: str) -> str:
         return ""
     if difference.direction == "flat" or difference.verdict == SAME:
         return SAME
-    sign = "+" if difference.direction == "up" else "\N{MINUS SIGN}"
-    if unit == "1":
-        return f"{sign}{words.number(abs(difference.absolute) * 100)}{_SPACE}points"
-    if difference.relative is None:
-        return f"{sign}{quantity(abs(difference.absolute), unit)}"
-    if difference.relative >= 1:
+    if unit != "1" and difference.relative is not None and difference.relative >= 1:
         return f"{words.number(1 + difference.relative)}{_SPACE}times"
-    return f"{sign}{abs(difference.relative):.0%}".replace("%", f"{_SPACE}%")
+    size = _size(difference, unit)
+    return f"{'+' if difference.direction == 'up' else MINUS}{size}" if size else SAME
+
+
+def _size(difference: Change, unit: str) -> str:
+    """How large a change is, without its sign; empty where it rounds to nothing."""
+    if unit == "1":
+        points = abs(difference.absolute) * 100
+        return f"{words.number(points)}{_SPACE}points" if points >= LEAST_POINTS else ""
+    if difference.relative is None:
+        return str(quantity(abs(difference.absolute), unit))
+    percent = round(abs(difference.relative) * 100)
+    return f"{percent}{_SPACE}%" if percent else ""
+
+
+def compared(change: str, than: str) -> str:
+    """A change with what it is measured against: 3.1 times an hour ago, +12 % vs an hour ago."""
+    if not than or not change:
+        return change
+    return f"{change} {'as' if change == SAME else '' if change.endswith('times') else 'vs'} {than}".replace("  ", " ")
 
 
 def samples(count: int | None, thing: str) -> str:

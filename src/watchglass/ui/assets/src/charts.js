@@ -27,15 +27,27 @@ function make(element) {
   new ResizeObserver(() => (chart.view.resize(), chart.data && paint(chart))).observe(element);
   document.addEventListener("watchglass:theme", () => chart.data && paint(chart));
   brushing(chart);
+  pointing(chart);
   shown.set(element, chart);
   return chart;
+}
+
+// Pointing at a name below the chart brings its line forward.
+function pointing({ view, element }) {
+  const card = element.closest("[data-body]");
+  for (const [event, type] of [["pointerover", "highlight"], ["pointerout", "downplay"]]) {
+    card.addEventListener(event, ({ target }) => {
+      const line = target.closest("[data-line]");
+      if (line) view.dispatchAction({ type, seriesId: line.dataset.line });
+    });
+  }
 }
 
 // Lines are merged by id: what stays is moved, nothing is drawn anew, no flicker.
 function paint({ view, element, data }) {
   const ink = inks(element);
   const narrow = element.clientWidth < 520;
-  const series = data.lines.map((line) => lineOf(line, ink, narrow));
+  const series = data.lines.map((line) => lineOf(line, ink, data.ends && !narrow));
   view.setOption({ ...frame(data, ink, narrow), series }, { replaceMerge: ["series"] });
 }
 
@@ -45,14 +57,14 @@ function frame(data, ink, narrow) {
     animation: false,
     aria: { enabled: true, label: { description: data.description } },
     textStyle: { fontFamily: ink.font },
-    grid: { left: 0, right: narrow ? 8 : 96, top: 12, bottom: 0, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+    grid: { left: 52, right: data.ends && !narrow ? 52 : 8, top: 10, bottom: 24, outerBoundsMode: "none" },
     xAxis: {
       type: "time",
       min: data.start,
       max: data.end,
       axisLine: { lineStyle: { color: ink.line } },
       axisTick: { show: false },
-      axisLabel: { ...quiet, hideOverlap: true },
+      axisLabel: { ...quiet, hideOverlap: true, formatter: tick },
       splitLine: { show: false },
     },
     yAxis: {
@@ -76,18 +88,28 @@ function frame(data, ink, narrow) {
   };
 }
 
+// Midnight is a date, everything else a time of the day.
+function tick(value) {
+  const time = new Date(value);
+  const midnight = time.getHours() === 0 && time.getMinutes() === 0;
+  return (midnight ? DAY : CLOCK).format(time);
+}
+
+const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
 const LOOKS = {
   main: { ink: "ink", width: 2, type: "solid", z: 4 },
   low: { ink: "faint", width: 1.5, type: "solid", z: 2 },
   high: { ink: "muted", width: 1.5, type: [3, 3], z: 3 },
   a: { ink: "ink", width: 1.75, type: "solid", z: 4 },
   b: { ink: "muted", width: 1.75, type: "solid", z: 3 },
-  c: { ink: "muted", width: 1.5, type: [6, 3], z: 3 },
-  d: { ink: "faint", width: 1.75, type: "solid", z: 2 },
-  e: { ink: "faint", width: 1.5, type: [2, 2], z: 2 },
+  c: { ink: "ink", width: 1.5, type: [8, 4], z: 3 },
+  d: { ink: "muted", width: 1.5, type: [4, 3], z: 2 },
+  e: { ink: "faint", width: 1.75, type: [1.5, 3], z: 2 },
 };
 
-function lineOf(line, ink, narrow) {
+function lineOf(line, ink, named) {
   const look = LOOKS[line.role];
   const colour = ink[look.ink];
   return {
@@ -102,13 +124,11 @@ function lineOf(line, ink, narrow) {
     emphasis: { focus: "series", lineStyle: { width: look.width + 0.5 } },
     triggerLineEvent: true,
     endLabel: {
-      show: !narrow,
+      show: named,
       formatter: line.name,
       color: colour,
       fontFamily: ink.font,
       fontSize: 12,
-      width: 88,
-      overflow: "truncate",
       distance: 6,
     },
     labelLayout: { moveOverlap: "shiftY" },
@@ -152,7 +172,14 @@ function readout(points, data) {
   return box;
 }
 
-const form = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const form = new Intl.DateTimeFormat(undefined, {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 
 function made(name, className = "", text = "") {
   const element = document.createElement(name);

@@ -1,5 +1,6 @@
 // The live switch. Off means a fixed window: its start and end go into the address, so that a link shows what was seen.
 import { change, onChange, query } from "./state.js";
+import { span } from "./times.js";
 
 const SECONDS = { m: 60, h: 3600, d: 86400 };
 
@@ -37,10 +38,9 @@ function showWindow() {
   const place = document.querySelector("[data-window]");
   place.hidden = live();
   if (live()) return;
-  const form = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const [from, to] = [query().get("start"), query().get("end")].map((text) => new Date(text));
   if (Number.isNaN(from.getTime()) || Number.isNaN(to.getTime())) return;
-  place.querySelector("[data-window-text]").textContent = form.formatRange(from, to);
+  place.querySelector("[data-window-text]").textContent = span(from, to);
 }
 
 const iso = (seconds) => new Date(seconds * 1000).toISOString().replace(".000", "");

@@ -3,9 +3,14 @@
 import { Idiomorph } from "idiomorph";
 import { live } from "./live.js";
 import { onChange, query } from "./state.js";
+import { clock } from "./times.js";
 
 const PERIOD = 5000;
 const JITTER = 0.1;
+const AWAY = "The service does not answer.";
+
+/** What is wrong with each card that failed last. */
+const problems = new Map();
 
 const cards = () => document.querySelectorAll("[data-card]");
 const bodyOf = (card) => card.querySelector("[data-body]");
@@ -20,12 +25,17 @@ export function start() {
   document.addEventListener("htmx:configRequest", (event) => {
     for (const [name, value] of query()) event.detail.parameters[name] = value;
   });
+  document.addEventListener("htmx:beforeOnLoad", turnedAway);
   document.addEventListener("htmx:beforeSwap", judge);
   document.addEventListener("htmx:afterRequest", settle);
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, (event) => failed(event.detail.elt.closest("[data-card]"), AWAY));
+  }
   document.addEventListener("visibilitychange", () => document.hidden || (live() && refresh()));
   onChange(refresh);
   for (const card of cards()) again(card);
-  refresh();
+  // htmx takes the elements in at this event, and was there before us.
+  document.addEventListener("DOMContentLoaded", refresh, { once: true });
 }
 
 function again(card) {
@@ -49,33 +59,56 @@ const callbacks = {
   beforeAttributeUpdated: (name, element) => !(name === "open" && element.matches("details")),
 };
 
+// Whoever is no longer logged in is led to the login, and from there back to this very address.
+function turnedAway(event) {
+  if (event.detail.xhr.status !== 401) return;
+  event.preventDefault();
+  location.reload();
+}
+
 // An error's sentence is shown where nothing was shown yet; elsewhere the old figures stay.
 function judge(event) {
   const { xhr, target } = event.detail;
-  if (xhr.status === 401) return location.reload();
-  if (xhr.status >= 400) event.detail.shouldSwap = target.getAttribute("aria-busy") === "true" && isHtml(xhr);
+  if (xhr.status >= 400) event.detail.shouldSwap = target.getAttribute("aria-busy") === "true" && problemIn(xhr) !== null;
 }
 
-function settle(event) {
-  const card = event.detail.elt.closest("[data-card]");
-  if (!card || event.detail.xhr?.status === 401) return;
-  const { successful, failed } = event.detail;
-  if (successful) {
-    card.dataset.seen = String(Date.now());
-    bodyOf(card).removeAttribute("aria-busy");
-    note(card, null);
-  } else if (failed || event.detail.xhr?.status === 0) {
-    note(card, Number(card.dataset.seen) || null, true);
-  }
+function settle({ detail }) {
+  const card = detail.elt.closest("[data-card]");
+  if (!card || detail.xhr?.status === 401) return;
+  if (detail.successful) answered(card);
+  else if (detail.xhr?.status >= 400) failed(card, problemIn(detail.xhr) ?? `The service answers with ${detail.xhr.status}.`);
 }
 
-function note(card, since, failed = false) {
+function answered(card) {
+  card.dataset.seen = String(Date.now());
+  bodyOf(card).removeAttribute("aria-busy");
+  problems.delete(card);
+  card.classList.remove("stale");
+  card.querySelector("[data-stale]").hidden = true;
+  notice();
+}
+
+function failed(card, problem) {
+  problems.set(card, problem);
+  const since = Number(card.dataset.seen);
+  card.classList.toggle("stale", since > 0);
   const place = card.querySelector("[data-stale]");
-  card.classList.toggle("stale", failed);
-  place.hidden = !failed;
-  if (!failed) return place.replaceChildren();
-  const clock = (time) => new Intl.DateTimeFormat(undefined, { timeStyle: "medium" }).format(time);
-  place.textContent = since ? `No answer; figures of ${clock(since)}` : "No answer yet";
+  place.hidden = !since;
+  place.textContent = since ? `Figures of ${clock(since)}` : "";
+  notice();
 }
 
-const isHtml = (xhr) => (xhr.getResponseHeader("content-type") ?? "").startsWith("text/html");
+// What keeps figures away is said once, at the top of the page.
+function notice() {
+  const place = document.querySelector("[data-notice]");
+  const [problem] = problems.values();
+  place.hidden = problem === undefined;
+  const text = place.querySelector("[data-notice-text]");
+  if (problem !== undefined && text.textContent !== problem) text.textContent = problem;
+}
+
+function problemIn(xhr) {
+  if (!(xhr.getResponseHeader("content-type") ?? "").startsWith("text/html")) return null;
+  const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
+  return page.querySelector("[data-problem]")?.dataset.problem ?? null;
+}

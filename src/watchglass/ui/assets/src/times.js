@@ -1,10 +1,13 @@
 // Times are sent in UTC; here they become the reader's own, with UTC on hover.
 
-const FORMS = {
-  clock: { hour: "2-digit", minute: "2-digit", second: "2-digit" },
-  minute: { hour: "2-digit", minute: "2-digit" },
-  day: { dateStyle: "medium", timeStyle: "short" },
-};
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+const FORMS = { clock: CLOCK, day: { day: "numeric", month: "short", ...CLOCK } };
+
+/** A time of the day, in the reader's zone, to the second. */
+export const clock = (time) => new Intl.DateTimeFormat(undefined, CLOCK).format(time);
+
+/** A span of time in the reader's zone. */
+export const span = (from, to) => new Intl.DateTimeFormat(undefined, FORMS.day).formatRange(from, to);
 
 /** Writes every `<time datetime data-form>` below `root` in the reader's zone. */
 export function localise(root) {

@@ -1,0 +1,144 @@
+"""The pages, added to the JSON API's application: thin, each asks the cards and renders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from watchglass.api import cards as questions
+from watchglass.api import overview, paths, ranges
+from watchglass.api.asking import Asked
+from watchglass.api.auth import guard_token
+from watchglass.api.context import Context
+from watchglass.api.health import HealthAnswer
+from watchglass.api.notices import Notice, Show
+from watchglass.api.visitors import viewer
+from watchglass.errors import InvalidRange, WatchglassError
+from watchglass.ui import cards, static
+from watchglass.ui.cards import headline
+from watchglass.ui.pages import Pages
+
+FRAGMENTS = "/ui/monitoring/cards"
+COMPONENTS = {
+    "api": "API",
+    "postgresql": "PostgreSQL",
+    "redis": "Redis",
+    "memory": "Memory",
+    "disk": "Disk",
+    "telemetry": "Telemetry",
+}
+OF_RANGE = ("range", "start", "end", "compare")
+
+
+def add_pages(app: FastAPI, context: Context) -> Show:
+    """Give the application its pages, their fragments and their assets. Who may see them is its own matter."""
+    site = Site(context)
+    for path, answer in (
+        (paths.PAGE, site.page),
+        ("/ui/monitoring", site.home),
+        (paths.STATUS_PAGE, site.status),
+        (FRAGMENTS + "/overview", site.overview),
+        (FRAGMENTS + "/{name}", site.card),
+        (paths.STATIC + "/{name}", site.asset),
+    ):
+        app.add_route(path, answer, methods=["GET"], include_in_schema=False)
+    return site.notice
+
+
+class Site:
+    """The pages of one process."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._pages = Pages(context.settings.path_prefix)
+
+    async def page(self, request: Request) -> Response:
+        """The one page, its cards still empty: they ask for their content themselves."""
+        query, settings = request.query_params, self._context.settings
+        range_ = query.get("range", "")
+        return self._pages.answer(
+            request,
+            "page.html",
+            service=settings.service,
+            version=settings.service_version,
+            instance=settings.host_name,
+            range=range_ if range_ in ranges.RANGES else ranges.DEFAULT_RANGE,
+            fixed="end" in query,
+            ranges=list(ranges.RANGES),
+            default_range=ranges.DEFAULT_RANGE,
+            comparison=query.get("compare", ranges.DEFAULT_COMPARISON),
+            comparisons=ranges.THAN,
+            default_comparison=ranges.DEFAULT_COMPARISON,
+            tiles=_tiles(),
+            visitor=viewer(request),
+            guard_token=await guard_token(request),
+            logs_out=self._context.authorize is None,
+        )
+
+    async def home(self, request: Request) -> Response:
+        """The page of events is not built yet: its address leads to the one page."""
+        return RedirectResponse(self._pages.base(request) + paths.PAGE, 307)
+
+    async def status(self, request: Request) -> Response:
+        """For anyone: a word about the service and each part of it, no figures."""
+        health: HealthAnswer = await request.app.state.health.now()
+        code = 503 if health.status == "critical" else 200
+        service = self._context.settings.service
+        return self._pages.answer(request, "health.html", code, health=health, service=service, names=COMPONENTS)
+
+    async def overview(self, request: Request) -> Response:
+        """The sentence and the four tiles, of one window and one moment."""
+        query = request.query_params
+        try:
+            answer = await overview.summary(Asked.of(self._context, _only(query, OF_RANGE)))
+        except WatchglassError as error:
+            return self._problem(request, error, "cards/no_overview.html", cards=_tiles())
+        tiles: list[Any] = [cards.VIEWS[name][0](tile, query) for name, tile in answer.tiles.items()]
+        top = headline.view(tiles, self._unstored())
+        return self._pages.answer(request, "cards/overview.html", tiles=tiles, headline=top)
+
+    async def card(self, request: Request) -> Response:
+        """One card's content."""
+        name, query = request.path_params["name"], request.query_params
+        if name not in cards.VIEWS:
+            return self.notice(request, Notice(404, "Not found", f"There is no card {name[:100]}."))
+        view, template = cards.VIEWS[name]
+        own = cards.PARAMETERS[name](query) if name in cards.PARAMETERS else {}
+        try:
+            answer = await questions.answer(self._context, name, {**_only(query, OF_RANGE), **own})
+        except (WatchglassError, ValidationError) as error:
+            return self._problem(request, error, "cards/problem.html", card=questions.CARDS[name])
+        return self._pages.answer(request, template, view=view(answer, query))
+
+    async def asset(self, request: Request) -> Response:
+        return static.serve(request, request.path_params["name"])
+
+    def notice(self, request: Request, notice: Notice) -> Response:
+        """The login form, or why something is refused."""
+        return self._pages.answer(request, "notice.html", notice.status, notice=notice)
+
+    def _problem(self, request: Request, error: Exception, template: str, **values: Any) -> Response:
+        """Why there are no figures: the address asks for none (422), or the store does not answer (503)."""
+        wrong = isinstance(error, (InvalidRange, ValidationError))
+        short = "the address asks for what does not exist." if wrong else "the store does not answer."
+        return self._pages.answer(request, template, 422 if wrong else 503, problem=str(error), short=short, **values)
+
+    def _unstored(self) -> str | None:
+        """What keeps telemetry from being stored, if anything does."""
+        status = self._context.status() if self._context.status else None
+        if status is None or status.state in ("ok", "starting"):
+            return None
+        return f"Telemetry is not being stored. {status.message}".strip()
+
+
+def _tiles() -> list[questions.Card]:
+    return [questions.CARDS[name] for name in questions.TILES]
+
+
+def _only(query: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    return {name: query[name] for name in names if name in query}

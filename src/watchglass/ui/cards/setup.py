@@ -1,0 +1,52 @@
+"""What is missing: why it matters, and the command that mends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from watchglass.api.models import Finding, SetupAnswer
+from watchglass.ui.levels import Level
+
+LEVELS: dict[str, Level | None] = {"error": "critical", "warning": "warning", "missing": None, "ok": None}
+ORDER = ("error", "warning", "missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One finding. `word` says its state beside the sign."""
+
+    id: str
+    subject: str
+    word: str
+    level: Level | None
+    sentence: str
+    remedy: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetupView:
+    """What asks for something, the worst first; `fine` names what does not."""
+
+    sentence: str
+    items: list[Item]
+    fine: list[str]
+
+
+def view(answer: SetupAnswer) -> SetupView:
+    """Findings that ask for something, and the names of the rest."""
+    open_ = sorted((one for one in answer.findings if one.state != "ok"), key=lambda one: ORDER.index(one.state))
+    items = [_item(at, one) for at, one in enumerate(open_, start=1)]
+    return SetupView(answer.sentence, items, [one.sentence for one in answer.findings if one.state == "ok"])
+
+
+def _item(at: int, one: Finding) -> Item:
+    return Item(
+        id=f"finding-{at}",
+        subject=one.subject,
+        word=one.state,
+        level=LEVELS[one.state],
+        sentence=one.sentence,
+        remedy=one.remedy or "",
+        command=one.command or "",
+    )

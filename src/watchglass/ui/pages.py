@@ -1,0 +1,76 @@
+"""HTML answers: templates with autoescape, and the headers that keep a page to itself."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from watchglass.api import paths
+from watchglass.errors import AssetsMissing
+from watchglass.ui import static
+
+SHARED = ("range", "start", "end", "compare", "latency", "percentile", "sort", "endpoints")
+"""Parameters of the page's address, which links within it carry on."""
+
+_POLICY = (
+    "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+class Pages:
+    """Renders the templates for one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._environment = Environment(
+            loader=FileSystemLoader(Path(__file__).parent / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def base(self, request: Request) -> str:
+        """What every path of ours begins with: a proxy's root path, and the prefix of the settings."""
+        return paths.base(request.scope, self._prefix)
+
+    def answer(self, request: Request, template: str, status: int = 200, **values: object) -> Response:
+        """A page or a fragment of one; without the built assets, how to build them."""
+        nonce, base = secrets.token_urlsafe(16), self.base(request)
+        common = {"base": base, "nonce": nonce, "asset": _asset(base), "link": _link(request.query_params)}
+        try:
+            content = self._environment.get_template(template).render(common | values)
+        except AssetsMissing as error:
+            return PlainTextResponse(str(error), 503)
+        return HTMLResponse(content, status, headers=_headers(nonce))
+
+
+def _asset(base: str) -> Callable[[str], str]:
+    return lambda name: f"{base}{paths.STATIC}/{static.manifest()[name]}"
+
+
+def _link(query: Mapping[str, str]) -> Callable[..., str]:
+    """`link(range="6h")`: this page's address with these parameters changed; an empty one is removed."""
+
+    def link(**changes: str) -> str:
+        kept = {name: query[name] for name in SHARED if name in query} | changes
+        return "?" + urlencode({name: value for name, value in kept.items() if value})
+
+    return link
+
+
+def _headers(nonce: str) -> dict[str, str]:
+    return {
+        "content-security-policy": _POLICY.format(nonce=nonce),
+        "cross-origin-opener-policy": "same-origin",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+    }
