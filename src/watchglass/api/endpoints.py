@@ -23,7 +23,7 @@ from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_REQUESTS
 if TYPE_CHECKING:
     from watchglass.store.reader import Group
 
-METHOD, ROUTE = "http.request.method", "http.route"
+METHOD, ROUTE, OVERFLOW = "http.request.method", "http.route", "otel.metric.overflow"
 UNMATCHED = "unmatched paths"
 
 SPECS = {
@@ -37,7 +37,8 @@ Key = tuple[str | None, str | None]
 
 
 ALL: Key = (None, "all requests")
-"""Not a route: a route begins with a slash."""
+BEYOND: Key = (None, "endpoints beyond the limit of series")
+"""Not routes: a route begins with a slash."""
 
 SPARK_SLOTS = 24
 
@@ -64,7 +65,7 @@ class Part:
         return round(sum(group.sum for group in self.counts))
 
     def failed(self) -> int:
-        return round(sum(group.sum for group in self.counts if is_error(*group.key[2:])))
+        return round(sum(group.sum for group in self.counts if is_error(*group.key[3:])))
 
     def seconds(self) -> float:
         """The time its requests took."""
@@ -74,7 +75,7 @@ class Part:
         """Requests by status code; "none" where no response began."""
         found: dict[str, int] = defaultdict(int)
         for group in self.counts:
-            found[group.key[2] or "none"] += round(group.sum)
+            found[group.key[3] or "none"] += round(group.sum)
         return dict(sorted(found.items()))
 
 
@@ -109,9 +110,10 @@ _ORDER: Mapping[str, Callable[[Endpoint], float]] = {
 async def parts(asked: Asked, window: Window, step: int | None) -> dict[Key, Part]:
     """What each endpoint did, and all of them together (`ALL`); latencies in slots of `step`."""
     found: dict[Key, Part] = defaultdict(Part)
-    for group in await asked.reader.select(HTTP_SERVER_REQUEST_DURATION.name, window, by=(METHOD, ROUTE), step=step):
+    by: tuple[str, ...] = (METHOD, ROUTE, OVERFLOW)
+    for group in await asked.reader.select(HTTP_SERVER_REQUEST_DURATION.name, window, by=by, step=step):
         found[_key(group)].durations.append(group)
-    by = (METHOD, ROUTE, STATUS, ERROR)
+    by = (METHOD, ROUTE, OVERFLOW, STATUS, ERROR)
     for group in await asked.reader.select(HTTP_SERVER_REQUESTS.name, window, by=by):
         found[_key(group)].counts.append(group)
     whole = Part()
@@ -121,7 +123,9 @@ async def parts(asked: Asked, window: Window, step: int | None) -> dict[Key, Par
 
 
 def _key(group: Group) -> Key:
-    method, route = group.key[:2]
+    method, route, overflow = group.key[:3]
+    if overflow is not None:
+        return BEYOND
     return (method, route) if route is not None else (None, None)
 
 
@@ -157,7 +161,7 @@ def _row(key: Key, part: Part, now: Mapping[str, Reading], before: Mapping[str, 
         endpoint_id=identify(key),
         label=label(key),
         method=key[0],
-        route=key[1],
+        route=key[1] if key[1] != BEYOND[1] else None,
         requests=part.requests(),
         error_count=part.failed(),
         statuses=part.statuses(),
