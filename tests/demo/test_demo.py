@@ -98,8 +98,16 @@ def test_progress_and_acts_are_told_on_standard_error(demo: Demo) -> None:
 # How it ends
 
 
-def test_after_its_duration_it_ends_by_itself_and_nothing_is_left() -> None:
-    demo = Demo("--duration", "1")
+@pytest.fixture(scope="module")
+def data() -> Iterator[str]:
+    """A data folder that PostgreSQL's account may pass through, unlike pytest's own; the first demo fills it."""
+    with tempfile.TemporaryDirectory(prefix="watchglass-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield folder
+
+
+def test_after_its_duration_it_ends_by_itself_and_nothing_is_left(data: str) -> None:
+    demo = Demo("--data", data, "--duration", "1")
     urls = demo.ready()
     family = demo.family()
     assert len(family) >= 5
@@ -110,8 +118,8 @@ def test_after_its_duration_it_ends_by_itself_and_nothing_is_left() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_a_signal_stops_everything_in_order(number: signal.Signals) -> None:
-    demo = Demo()
+def test_a_signal_stops_everything_in_order(data: str, number: signal.Signals) -> None:
+    demo = Demo("--data", data)
     demo.ready()
     family = demo.family()
     demo.process.send_signal(number)
@@ -132,17 +140,20 @@ def test_a_signal_during_the_start_stops_it_too() -> None:
     assert gone(*family, seconds=1)
 
 
-def test_a_killed_demo_leaves_no_server_behind() -> None:
+def test_a_killed_demo_leaves_no_server_and_no_folder_behind() -> None:
+    before = set(Path(tempfile.gettempdir()).glob("watchglass-*"))
     demo = Demo()
     demo.ready()
     family = demo.family()
+    folders = set(Path(tempfile.gettempdir()).glob("watchglass-*")) - before
+    assert folders
     demo.process.kill()
     demo.wait()
-    assert gone(*family, seconds=20)
+    assert gone(*family, *folders, seconds=20)
 
 
-def test_a_service_that_dies_ends_the_demo_with_its_last_words() -> None:
-    demo = Demo()
+def test_a_service_that_dies_ends_the_demo_with_its_last_words(data: str) -> None:
+    demo = Demo("--data", data)
     demo.ready()
     family = demo.family()
     service = next(pid for pid in family if "watchglass.demo.child" in psutil.Process(pid).cmdline())
@@ -166,26 +177,13 @@ def test_a_busy_port_is_a_sentence() -> None:
     )
 
 
-@pytest.fixture
-def data_folder() -> Iterator[str]:
-    """A folder that PostgreSQL's account may pass through, unlike pytest's own."""
-    with tempfile.TemporaryDirectory(prefix="watchglass-test-") as folder:
-        Path(folder).chmod(0o755)
-        yield folder
-
-
-def test_a_folder_in_use_is_a_sentence_and_data_stays_for_the_next_start(data_folder: str) -> None:
-    first = Demo("--data", data_folder)
-    try:
-        first.ready()
-        second = Demo("--data", data_folder)
+def test_a_folder_in_use_is_a_sentence_and_data_stays_for_the_next_start(data: str) -> None:
+    with Demo("--data", data) as first:
+        second = Demo("--data", data)
         assert second.wait() == 2
         assert f"is in use by another run (process {first.process.pid})" in second.said[-1]
-    finally:
-        first.process.terminate()
-        assert first.wait() == 0
-    assert json.loads(Path(data_folder, "service.log").read_text().splitlines()[0])
-    third = Demo("--data", data_folder, "--duration", "0.5")
+    assert json.loads(Path(data, "service.log").read_text().splitlines()[0])
+    third = Demo("--data", data, "--duration", "0.5")
     third.ready()
     filling = next(line for line in third.said if line.startswith("Filling the database"))
     assert float(filling.split()[-2]) < 1.0

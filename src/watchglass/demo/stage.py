@@ -56,7 +56,7 @@ def play(options: Options, login_link: LoginLink) -> None:
         postgresql, redis = PostgreSQL(_folder(options, "postgresql")), Redis(_folder(options, "redis"))
         with _started(say, postgresql), _started(say, redis):
             asyncio.run(_play(options, say, listener, postgresql, redis, login_link))
-        say("Stopped.")
+    say("Stopped.")
 
 
 async def _play(
