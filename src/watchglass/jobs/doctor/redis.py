@@ -27,12 +27,13 @@ async def findings(settings: Settings) -> list[Finding]:
     from redis.exceptions import RedisError
 
     try:
-        return list(_state(await _info(settings.redis_dsn), _address(settings.redis_dsn)))
+        return list(_state(await read_info(settings.redis_dsn), address_of(settings.redis_dsn)))
     except (RedisError, OSError, ValueError) as error:
         return [_unusable(settings.redis_dsn, error)]
 
 
-async def _info(url: str) -> Mapping[str, Any]:
+async def read_info(url: str) -> Mapping[str, Any]:
+    """What INFO says, on a connection of its own. Raises `RedisError`, `OSError` or `ValueError`."""
     from redis.asyncio import Redis
 
     spelled = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
@@ -72,11 +73,11 @@ def engine(info: Mapping[str, Any]) -> str:
 
 
 def _unusable(url: str, error: RedisError | OSError | ValueError) -> Finding:
-    reason, remedy = _reason(url, error)
-    return Finding(SUBJECT, "error", f"Redis at {_address(url)} cannot be used: {reason}.", remedy)
+    reason, remedy = reason_of(url, error)
+    return Finding(SUBJECT, "error", f"Redis at {address_of(url)} cannot be used: {reason}.", remedy)
 
 
-def _reason(url: str, error: Exception) -> tuple[str, str]:
+def reason_of(url: str, error: Exception) -> tuple[str, str]:
     """Why, and what to do. Redis' own words are looked at only: they may repeat what was sent."""
     from redis.exceptions import AuthenticationError, NoPermissionError
 
@@ -94,7 +95,7 @@ def _reason(url: str, error: Exception) -> tuple[str, str]:
     return f"no answer ({type(error).__name__})", "Look whether Redis is well there, or correct REDIS_URL."
 
 
-def _address(url: str) -> str:
+def address_of(url: str) -> str:
     """host:port, without user and password."""
     parts = urlsplit(url)
     return parts.netloc.rpartition("@")[2] or parts.path

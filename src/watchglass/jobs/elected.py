@@ -1,0 +1,106 @@
+"""The periodic work of a service: one of its processes is elected and does it on its pipeline's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from math import inf
+from typing import TYPE_CHECKING
+
+from watchglass import sql
+from watchglass.errors import WatchglassError
+from watchglass.exporters.pipeline import Pipeline
+from watchglass.jobs.lease import Lease
+from watchglass.jobs.readings import Recording
+from watchglass.jobs.retention import maintain
+from watchglass.jobs.snapshots import Snapshots
+from watchglass.settings import Settings
+from watchglass.store.connection import transaction
+from watchglass.store.forks import abandon
+
+if TYPE_CHECKING:
+    from watchglass.store.connection import Connection
+
+SNAPSHOT_SECONDS = 10.0
+MAINTAIN_SECONDS = 600.0
+_FACTS_SECONDS = 60.0
+_RETRY_SECONDS = 1.0
+
+
+class ElectedJobs:
+    """Every process has one; what it does besides asking for the lease, the elected process alone does.
+
+    `run` is for `Pipeline.run_on_loop`.
+    """
+
+    def __init__(self, settings: Settings, pipeline: Pipeline, recorder: Recording) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._recorder = recorder
+        self._begin()
+
+    def _begin(self) -> None:
+        self.snapshots = Snapshots(self._settings, self._recorder)
+        self._lease = Lease(f"jobs of {self._settings.service}", self._pipeline.instance.instance_id)
+        self._written: dict[str, str] = {}
+        self._written_at = self._maintained_at = -inf
+
+    @property
+    def elected(self) -> bool:
+        """Whether this process does the service's periodic work now."""
+        return self._lease.held
+
+    async def run(self) -> None:
+        """Work for as long as the pipeline runs, and leave the lease to another at the end."""
+        if self._lease.holder != self._pipeline.instance.instance_id:  # in a forked child nothing is the parent's
+            abandon(self.snapshots)
+            self._begin()
+        try:
+            while True:
+                pause = await self._turn()
+                await asyncio.sleep(pause)
+        finally:
+            await self._retire()
+
+    async def _turn(self) -> float:
+        """One round, and how long to rest after it."""
+        try:
+            async with self._pipeline.borrow() as connection:
+                await self._lease.renew(connection)
+        except WatchglassError:
+            if not self._lease.held:
+                await self.snapshots.forget()
+            return _RETRY_SECONDS
+        if not self._lease.held:
+            await self.snapshots.forget()
+            return SNAPSHOT_SECONDS
+        await self.snapshots.take()
+        if self._lease.held:
+            with suppress(WatchglassError):  # the pipeline's status says it, and the next round tries again
+                await self._keep_house()
+        return SNAPSHOT_SECONDS
+
+    async def _keep_house(self) -> None:
+        async with self._pipeline.borrow() as connection:
+            await self._write_facts(connection)
+            if time.monotonic() - self._maintained_at >= MAINTAIN_SECONDS:
+                await maintain(connection, self._settings)
+                self._maintained_at = time.monotonic()
+
+    async def _write_facts(self, connection: Connection) -> None:
+        """Let every process know what was found, when it is new, and again after a minute."""
+        facts = {name: json.dumps(fact) for name, fact in self.snapshots.facts.items()}
+        if facts == self._written and time.monotonic() - self._written_at < _FACTS_SECONDS:
+            return
+        async with transaction(connection, seconds=3.0):
+            for name, fact in facts.items():
+                await connection.execute(sql.load("store")["set_fact"], self._settings.service, name, fact)
+        self._written, self._written_at = facts, time.monotonic()
+
+    async def _retire(self) -> None:
+        await self.snapshots.forget()
+        with suppress(WatchglassError):
+            async with self._pipeline.borrow() as connection:
+                await self._lease.give_up(connection)

@@ -1,0 +1,66 @@
+"""The service's own PostgreSQL, as it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from watchglass import meters, sql
+from watchglass.jobs.readings import Readings
+from watchglass.store.connection import close, connect, reported, transaction
+
+if TYPE_CHECKING:
+    from watchglass.store.connection import Connection
+
+SECONDS = 3.0
+
+_STATES = ("active", "idle", "idle in transaction", "idle in transaction (aborted)")
+
+
+class PostgreSQL:
+    """The service's own database, on a connection that stays open while this process is elected."""
+
+    def __init__(self, dsn: str, readings: Readings) -> None:
+        self._dsn = dsn
+        self._readings = readings
+        self._connection: Connection | None = None
+
+    async def read(self) -> dict[str, Any]:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._dsn, application_name="watchglass snapshots", seconds=SECONDS)
+        queries = sql.load("snapshots")
+        with reported(self._dsn):
+            async with transaction(self._connection, seconds=SECONDS, readonly=True):
+                row = await self._connection.fetchrow(queries["snapshot_database"])
+                backends = await self._connection.fetch(queries["snapshot_backends"])
+        assert row is not None
+        self._record(dict(row))
+        return {"version": row["version"], **self._record_backends(backends)}
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await close(connection)
+
+    def _record(self, row: Mapping[str, Any]) -> None:
+        self._readings.gauge(meters.POSTGRESQL_CONNECTION_MAX, row["max_connections"])
+        self._readings.gauge(meters.POSTGRESQL_DB_SIZE, row["size"])
+        self._readings.counting_since(row["stats_reset"])
+        self._readings.total(meters.POSTGRESQL_COMMITS, row["xact_commit"])
+        self._readings.total(meters.POSTGRESQL_ROLLBACKS, row["xact_rollback"])
+        self._readings.total(meters.POSTGRESQL_BLKS_HIT, row["blks_hit"])
+        self._readings.total(meters.POSTGRESQL_BLKS_READ, row["blks_read"])
+        self._readings.total(meters.POSTGRESQL_DEADLOCKS, row["deadlocks"])
+
+    def _record_backends(self, rows: Sequence[Any]) -> dict[str, Any]:
+        """Count every connection; those whose state is hidden are of the state "unknown"."""
+        by_state: dict[str | None, int] = {row["state"]: row["backends"] for row in rows}
+        for state in {*_STATES, *by_state} - {None}:
+            self._readings.gauge(meters.POSTGRESQL_BACKENDS, by_state.get(state, 0), (state,))
+        hidden = by_state.get(None, 0)
+        self._readings.gauge(meters.POSTGRESQL_BACKENDS, hidden, ("unknown",))
+        if not hidden:
+            return {"hidden_backends": 0, "note": None}
+        role = rows[0]["role"]
+        note = f"The role {role} does not see the state of {hidden} of {sum(by_state.values())} connections."
+        return {"hidden_backends": hidden, "note": f"{note} To see them: GRANT pg_monitor TO {role};"}

@@ -1,0 +1,15 @@
+-- name: take_lease
+-- Take the lease or renew it, by the server's clock; no row while somebody else holds it. The epoch tells two holders
+-- apart, also one that was frozen and does not know yet that it holds nothing any more.
+INSERT INTO watchglass.leases AS held (name, holder, epoch, expires_at)
+VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+ON CONFLICT (name) DO UPDATE SET
+    holder = excluded.holder,
+    epoch = held.epoch + (held.holder <> excluded.holder)::integer,
+    expires_at = clock_timestamp() + make_interval(secs => $3)
+WHERE held.holder = excluded.holder OR held.expires_at < clock_timestamp()
+RETURNING epoch;
+
+-- name: give_up_lease
+-- Let the next one take it at once.
+UPDATE watchglass.leases SET expires_at = '-infinity' WHERE name = $1 AND holder = $2 AND epoch = $3;

@@ -1,0 +1,91 @@
+"""One process of a service does its periodic work, and what it finds reaches all of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from support.databases import run
+from watchglass import meters
+from watchglass.exporters.pipeline import Pipeline
+from watchglass.instrumentation.recorder import Recorder
+from watchglass.jobs import elected
+from watchglass.jobs.elected import ElectedJobs
+from watchglass.records import Instance
+from watchglass.settings import Settings
+from watchglass.store.reader import Fact, Reader
+
+Process = Callable[..., tuple[Pipeline, ElectedJobs, Recorder]]
+
+
+@pytest.fixture
+def process(store_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+    monkeypatch.setattr(elected, "SNAPSHOT_SECONDS", 0.2)
+    with ExitStack() as stack:
+
+        def start(service: str = "shop") -> tuple[Pipeline, ElectedJobs, Recorder]:
+            settings = Settings(app_database_url=store_url, redis_url=redis_url, service_name=service)
+            recorder = Recorder()
+            instance = Instance(service, "", "", os.urandom(8).hex(), "host", os.getpid(), time.time())
+            pipeline = Pipeline(settings, instance, recorder.collect)
+            jobs = ElectedJobs(settings, pipeline, recorder)
+            pipeline.run_on_loop(jobs.run)
+            pipeline.start()
+            stack.callback(pipeline.stop)
+            return pipeline, jobs, recorder
+
+        yield start
+
+
+def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def facts(dsn: str, service: str = "shop") -> dict[str, Fact]:
+    async def ask() -> dict[str, Fact]:
+        reader = Reader(dsn, service=service)
+        try:
+            return await reader.facts()
+        finally:
+            await reader.close()
+
+    return run(ask())
+
+
+def has(recorder: Recorder, meter: meters.Meter) -> bool:
+    return any(state.meter is meter for state in recorder.collect())
+
+
+def test_one_of_several_is_elected_and_the_next_when_it_stops(process: Process) -> None:
+    started = [process() for _ in range(3)]
+    until(lambda: any(jobs.elected for _, jobs, _ in started))
+    [(pipeline, first, recorder)] = [one for one in started if one[1].elected]
+    until(lambda: has(recorder, meters.REDIS_MEMORY_USED) and has(recorder, meters.POSTGRESQL_DB_SIZE))
+    others = [one for one in started if one[1] is not first]
+    assert not any(has(other[2], meters.REDIS_MEMORY_USED) for other in others)
+    pipeline.stop()
+    assert not has(recorder, meters.REDIS_MEMORY_USED)
+    until(lambda: any(has(other[2], meters.REDIS_MEMORY_USED) for other in others))
+    assert sum(jobs.elected for _, jobs, _ in started) == 1
+
+
+def test_each_service_elects_its_own(process: Process) -> None:
+    shop, billing = process("shop"), process("billing")
+    until(lambda: shop[1].elected and billing[1].elected)
+
+
+def test_what_was_found_reaches_every_process(process: Process, store_url: str) -> None:
+    process()
+    until(lambda: "redis" in facts(store_url))
+    found = facts(store_url)
+    assert found["redis"].value["engine"].split()[0] in ("Redis", "Valkey")
+    assert found["postgresql"].value["problem"] is None
+    assert time.time() - found["postgresql"].updated_at < 60
+    assert facts(store_url, "billing") == {}
