@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -22,12 +24,11 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts servers
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the unprivileged account can reach, as pytest's own cannot be by others."""
-    path = tmp_path_factory.mktemp("data")
-    for parent in (path, path.parent, path.parent.parent):
-        parent.chmod(0o755)
-    return path
+def folder() -> Iterator[Path]:
+    """A folder that the unprivileged account can reach; those of pytest are closed to others."""
+    with tempfile.TemporaryDirectory(prefix="watchglass-test-") as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
 
 
 async def value(url: str, query: str) -> object:
