@@ -134,7 +134,7 @@ class Layer:
     async def _serve(self, call: Application, scope: Scope, receive: Receive, send: Send) -> None:
         if os.getpid() != self._serving:
             self._serves()
-        if self._own.takes(scope):
+        if self._is_own(scope):
             await self._pass_own(call, scope, receive, send)
             return
         exchange = self._exchange(scope, receive, send)
@@ -144,10 +144,18 @@ class Layer:
         try:
             await call(scope, exchange.receive, exchange.send)
         except BaseException as error:
-            exchange.fail(error)
+            with guard.protected("request failure"):
+                exchange.fail(error)
             raise
         finally:
             exchange.close()
+
+    def _is_own(self, scope: Scope) -> bool:
+        try:
+            return self._own.takes(scope)
+        except Exception:
+            guard.caught("own paths")
+            return False
 
     def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange | Connection | None:
         try:

@@ -13,6 +13,7 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.trace import NoOpTracer, ProxyTracer, Span, Tracer
 
+from watchglass import guard
 from watchglass.instrumentation.request import current_request
 
 
@@ -61,14 +62,24 @@ class SharingTracer(Tracer):
         self.original = original
 
     def start_span(self, name: str, *args: Any, **kwargs: Any) -> Span:
-        current, request = trace.get_current_span(), current_request()
-        if request is None or request.span is None or current is not request.span:
-            return self.original.start_span(name, *args, **kwargs)
-        current.set_attributes(kwargs.get("attributes") or {})
-        return SharedSpan(current)
+        try:
+            shared = _shared(kwargs.get("attributes"))
+        except Exception:
+            guard.caught("shared span")
+            shared = None
+        return shared or self.original.start_span(name, *args, **kwargs)
 
     def start_as_current_span(self, *args: Any, **kwargs: Any) -> AbstractContextManager[Span]:  # type: ignore[override]
         return self.original.start_as_current_span(*args, **kwargs)
+
+
+def _shared(attributes: Any) -> SharedSpan | None:
+    """The server span, with contrib's attributes too; None where another span is current."""
+    current, request = trace.get_current_span(), current_request()
+    if request is None or request.span is None or current is not request.span:
+        return None
+    current.set_attributes(attributes or {})
+    return SharedSpan(current)
 
 
 class SharedSpan(Span):

@@ -19,6 +19,7 @@ Send = Callable[[Message], Awaitable[None]]
 INCOMPLETE = "incomplete_response"
 """The `error.type` of a response that the application left without its end."""
 
+_BODIES = frozenset({"http.response.body", "http.response.pathsend", "http.response.zerocopysend"})
 _TEXT = {status: str(status) for status in range(100, 600)}
 
 
@@ -103,7 +104,7 @@ class Exchange:
         """Note the first byte and the end of the response."""
         request = self._root.request
         kind = message["type"]
-        if request.end or not kind.startswith("http.response.") or kind == "http.response.debug":
+        if request.end or kind not in _BODIES:
             return
         last = not message.get("more_body", False)
         if self._streaming is None:
@@ -131,12 +132,11 @@ class Exchange:
             if not self._recorded:
                 self._settle()
                 self._record()
-            self._root.request.closed = True
             self._instruments.tail.ended(self._root.request, self._seconds, self._root.scope)
         except Exception:
             guard.caught("request end")
         finally:
-            self._root.detach()
+            self._root.close()
 
     def _settle(self) -> None:
         request = self._root.request

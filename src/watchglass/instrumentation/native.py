@@ -28,6 +28,7 @@ try:
 
     _telemetry, _key = _api._RequestTelemetry, _api._REQUEST_TELEMETRY_KEY
     _telemetry(span=None, span_method="GET", tracer=None, logger=None, data=None, _mount_prefix="")
+    _globals = trace._TRACER_PROVIDER, metrics._internal._METER_PROVIDER, _logs._internal._LOGGER_PROVIDER
 except (ImportError, AttributeError, TypeError):
     _telemetry = _key = None
 
@@ -49,10 +50,22 @@ class Native:
 
     def enabled(self, scope: Scope, beside_contrib: bool) -> bool:
         """Whether the host would have FastAPI's own telemetry for this request."""
-        if self._telemetry is None or beside_contrib or not self._telemetry.enabled():
+        if self._telemetry is None or beside_contrib or self._nothing_provided() or not self._telemetry.enabled():
             return False
         exclude = self._config["exclude"]
         return exclude is None or not exclude(scope)
+
+    def _nothing_provided(self) -> bool:
+        """Whether the host plainly has no provider at all: the usual case, told in a fraction of a microsecond."""
+        config = self._config
+        return (
+            trace._TRACER_PROVIDER is None
+            and metrics._internal._METER_PROVIDER is None
+            and _logs._internal._LOGGER_PROVIDER is None
+            and config["tracer_provider"] is None
+            and config["meter_provider"] is None
+            and config["logger_provider"] is None
+        )
 
     def tracer(self) -> Tracer | None:
         """The tracer FastAPI would use, where the host has a provider for it and did not turn its spans off."""

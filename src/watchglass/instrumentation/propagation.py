@@ -67,7 +67,7 @@ class Reader:
         """What these headers (names in lower case) say."""
         propagator = propagate.get_global_textmap()
         if propagator is not self._propagator:
-            self._plain = propagator.fields <= _W3C
+            self._plain = "traceparent" in propagator.fields and propagator.fields <= _W3C
             self._propagator = propagator
         if not self._plain or b"tracestate" in headers or b"baggage" in headers:
             return _extract(headers)

@@ -54,16 +54,18 @@ class Root:
         attached = otel_context.attach(self.context) if self.context is not None else None
         self._tokens = set_current_request(self.request), attached
 
-    def detach(self) -> None:
-        """Undo `attach`, and leave nothing in the scope."""
-        if self._tokens is not None:
-            current, attached = self._tokens
-            with contextlib.suppress(ValueError):  # a call that was abandoned is closed in another context
-                reset_current_request(current)
-                if attached is not None:
-                    otel_context.detach(attached)
+    def close(self) -> None:
+        """Undo `attach`, and leave nothing in the scope; what is still done for the request is not its own any more."""
+        self.request.closed = True
         self.scope.pop(MARK, None)
         self.scope.pop(SCOPE_KEY, None)
+        if self._tokens is None:
+            return
+        current, attached = self._tokens
+        with contextlib.suppress(ValueError):  # a call that was abandoned is closed in another context
+            reset_current_request(current)
+            if attached is not None:
+                otel_context.detach(attached)
 
 
 class Roots:
@@ -79,7 +81,7 @@ class Roots:
         self._contrib: Tracer | None = None
 
     def open(self, scope: Scope, method: str) -> Root:
-        """The root of the request in `scope`; the caller attaches and detaches it."""
+        """The root of the request in `scope`; the caller attaches and closes it."""
         start = self._clock()
         root_path = root_path_of(self._app, scope)
         outer = trace.get_current_span()

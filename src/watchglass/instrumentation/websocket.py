@@ -82,7 +82,7 @@ class Connection:
         except Exception:
             guard.caught("websocket end")
         finally:
-            self._root.detach()
+            self._root.close()
 
     def _record(self) -> None:
         roots, recorder, tail = self._instruments
@@ -91,7 +91,6 @@ class Connection:
             request.error = str(request.status)
         seconds = request.end - request.start
         roots.end(self._root, seconds)
-        request.closed = True
         if self._accepted:
             lifetime = (request.method, request.route, "websocket")
             recorder.histogram(meters.HTTP_SERVER_STREAM_DURATION, lifetime).record(seconds)
