@@ -28,14 +28,16 @@ _COMMANDS = frozenset(
 )
 _VERBS = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"))
 _NOT_A_VERB_AFTER = frozenset(("FOR", "KEY", "DO", "ON", "OF", "THEN", "GRANT", "REVOKE"))
-_BEFORE_A_TARGET = frozenset(("FROM", "JOIN", "INTO"))
 _BEFORE_A_NAME = frozenset(
-    ("TABLE", "INDEX", "VIEW", "SEQUENCE", "SCHEMA", "FUNCTION", "PROCEDURE", "TRIGGER", "TYPE", "EXTENSION", "POLICY")
+    """
+    DATABASE EXTENSION FUNCTION INDEX POLICY PROCEDURE ROLE SCHEMA SEQUENCE TABLE TRIGGER TYPE VIEW
+    """.split()  # noqa: SIM905 - as above
 )
 _NAMES_FOLLOW = frozenset(("COPY", "TRUNCATE", "LOCK", "VACUUM", "ANALYZE", "CALL", "CLUSTER", "REINDEX"))
 _DEFINES = frozenset(("CREATE", "ALTER", "DROP", "REFRESH", "COMMENT", "TRUNCATE", "LOCK"))
 _SKIPPED = frozenset(("ONLY", "LATERAL", "IF", "NOT", "EXISTS", "TABLE", "CONCURRENTLY", "INDEX", "VERBOSE", "FULL"))
 _ENDS_TARGETS = frozenset(("WHERE", "SET", "ON", "USING", "GROUP", "ORDER", "LIMIT", "VALUES", "RETURNING", "WHEN"))
+_IS_DISTINCT = frozenset((("IS", "DISTINCT"), ("NOT", "DISTINCT")))
 _FROM_IN_CALL = frozenset(("EXTRACT", "SUBSTRING", "TRIM", "OVERLAY", "POSITION"))
 
 _IDENTIFIER = r"(?:\"[^\"]*+\"|[^\W\d][\w$]*+)"
@@ -78,7 +80,7 @@ class _Reading:
         self.shape = shape
         self.parts: list[str] = []
         self.operation = ""
-        self.calls: list[str] = []  # the word before each open parenthesis
+        self.calls: list[tuple[str, bool]] = []  # of each open parenthesis: the word before it, and `in_list` there
         self.own_names: set[str] = set()  # of common table expressions
         self.expecting = False
         self.in_list = False
@@ -97,17 +99,16 @@ class _Reading:
 
     def _token(self, token: str) -> None:
         if token == "(":
-            self.calls.append(self.previous)
+            self.calls.append((self.previous, self.in_list))
             self.expecting = self.in_list = False
+            self.previous = token
         elif token == ")":
-            if self.calls:
-                self.calls.pop()
+            self.previous, self.in_list = self.calls.pop() if self.calls else ("", False)
+            self.expecting = False
         elif token == ",":
-            self.expecting = self.in_list and not self.calls
+            self.expecting = self.in_list
         else:
             self._word(token, token.upper())
-            return
-        self.before, self.previous = self.previous, token
 
     def _word(self, token: str, word: str) -> None:
         if not self.operation or (self.operation == "WITH" and not self.calls and word in _VERBS):
@@ -149,9 +150,12 @@ class _Reading:
             self.parts.append(name)
 
     def _precedes_a_target(self, word: str) -> bool:
-        if word in _BEFORE_A_TARGET:
-            in_call = bool(self.calls) and self.calls[-1] in _FROM_IN_CALL
-            return not (word == "FROM" and (in_call or (self.previous == "DISTINCT" and self.before in ("IS", "NOT"))))
+        if word == "FROM":
+            in_call = bool(self.calls) and self.calls[-1][0] in _FROM_IN_CALL
+            to_server = self.operation == "COPY" and "SELECT" not in self.parts
+            return not to_server and not in_call and (self.before, self.previous) not in _IS_DISTINCT
+        if word in ("JOIN", "INTO"):
+            return True
         if word in _BEFORE_A_NAME and self.operation in _DEFINES and len(self.parts) == 1:
             self.parts.append(word)
             return True
@@ -180,6 +184,10 @@ class Statements(Generic[T]):
     def __len__(self) -> int:
         return len(self._recent) + len(self._older)
 
+    def holds(self, query: str) -> bool:
+        """Whether the text is remembered."""
+        return query in self._recent or query in self._older
+
     def get(self, query: str) -> T:
         """What was made of this text's statement."""
         known = self._recent.get(query)
@@ -199,11 +207,15 @@ class Statements(Generic[T]):
         known = self._by_shape.get(shape)
         if known is not None:
             return known
-        statement = _parse_shape(shape)
-        if len(self._by_shape) >= self._max_shapes:
-            self.overflowed += 1
-            operation = statement.operation
-            key, statement = f"\0{operation}", Statement(None, operation, operation)
-        else:
-            key = statement.text or ""
-        return self._by_shape.setdefault(key, self._by_shape.get(key) or self._make(statement))
+        if len(self._by_shape) < self._max_shapes:
+            return self._by_shape.setdefault(shape, self._make(_parse_shape(shape)))
+        self.overflowed += 1
+        operation = _first_command(shape)
+        known = self._by_shape.get(f"\0{operation}")
+        return known or self._by_shape.setdefault(f"\0{operation}", self._make(Statement(None, operation, operation)))
+
+
+def _first_command(shape: str) -> str:
+    match = _TOKEN.search(shape.lstrip("( "))
+    word = match[0].upper() if match else OTHER
+    return word if word in _COMMANDS else OTHER

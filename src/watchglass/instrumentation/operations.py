@@ -1,0 +1,62 @@
+"""Kinds of client operations: one look-up finds the histogram and the span attributes that all of a kind share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from watchglass.instrumentation.providers import record_client_work
+from watchglass.instrumentation.recorder import Recorder
+from watchglass.meters import DB_CLIENT_OPERATION_DURATION
+
+
+def error_type(error: BaseException) -> str:
+    """`error.type`: PostgreSQL's SQLSTATE where there is one, else the class of the exception."""
+    sqlstate = getattr(error, "sqlstate", None)
+    return sqlstate if isinstance(sqlstate, str) else type(error).__qualname__
+
+
+class Operation:
+    """All operations of a database client that have the same attributes."""
+
+    __slots__ = ("_clock", "_durations", "_recorder", "_values", "attributes", "summary")
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        system: str,
+        operation: str,
+        summary: str,
+        text: str | None = None,
+        cache_type: str | None = None,
+    ) -> None:
+        self.summary = summary
+        self._recorder = recorder
+        self._clock = recorder.clock
+        self._values = (system, operation, summary, text, cache_type)
+        self._durations = recorder.histogram(DB_CLIENT_OPERATION_DURATION, (*self._values, None))
+        names = ("db.system.name", "db.operation.name", "db.query.summary", "db.query.text", "watchglass.cache.type")
+        self.attributes: dict[str, Any] = {
+            name: value for name, value in zip(names, self._values, strict=True) if value is not None
+        }
+
+    def ended(
+        self,
+        start: float,
+        error: BaseException | None = None,
+        more: dict[str, Any] | None = None,
+        end: float | None = None,
+        took: float | None = None,
+    ) -> None:
+        """Take note of one that began at `start` and ended at `end`, readings of the recorder's clock; now by default.
+
+        `took` is given where less time was spent on it than passed, in seconds. `more` are attributes of its span.
+        """
+        if end is None:
+            end = self._clock()
+        durations, kind = self._durations, None
+        if error is not None:
+            kind = error_type(error)
+            durations = self._recorder.histogram(DB_CLIENT_OPERATION_DURATION, (*self._values, kind))
+        durations.record(end - start if took is None else took)
+        attributes = self.attributes if more is None else {**self.attributes, **more}
+        record_client_work(self.summary, start, end, attributes, kind, self._clock)
