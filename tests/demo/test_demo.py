@@ -163,6 +163,22 @@ def test_a_service_that_dies_ends_the_demo_with_its_last_words(data: str) -> Non
     assert any("The demo service ended by itself with exit code -9." in line for line in demo.said)
 
 
+# For people
+
+
+def test_without_json_it_tells_people_where_to_look_and_opens_the_browser(data: str, tmp_path: Path) -> None:
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "watchglass", "demo", "--port", "0", "--data", data, "--duration", "1"]
+    environment = {**os.environ, "BROWSER": str(browser)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    link = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("Open http://"))
+    assert opened.read_text().strip() == link
+    assert done.stdout.endswith("Stopped.\n")
+
+
 # Trouble
 
 

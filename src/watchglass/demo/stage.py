@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import sys
+import threading
 import time
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -28,6 +29,8 @@ from watchglass.errors import FolderNotWritable
 SERVICE_NAME = "code-search"
 VERSION = "1.4.0"
 PAGE = "/ui/monitoring/advanced"
+
+_IN_THE_TERMINAL = {"elinks", "links", "lynx", "w3m", "www-browser"}
 
 LoginLink = Callable[[str, str], Awaitable[str]]
 """Makes a one-time login link from the database's URL and the service's address."""
@@ -143,8 +146,9 @@ def _open_browser(link: str) -> None:
     """Open the link where there is a browser with windows; one for the terminal would take ours over."""
     with contextlib.suppress(webbrowser.Error):
         browser = webbrowser.get()
-        if type(browser) is not webbrowser.GenericBrowser:
-            browser.open(link)
+        if getattr(browser, "name", "") not in _IN_THE_TERMINAL:
+            # Some browsers are waited for.
+            threading.Thread(target=browser.open, args=(link,), name="browser", daemon=True).start()
 
 
 def _check_passage(folder: Path) -> None:
