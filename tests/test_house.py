@@ -72,6 +72,24 @@ def test_the_page_of_settings_says_what_the_code_says() -> None:
     assert undescribed == []
 
 
+def imported(module: Path) -> Iterator[str]:
+    """The packages, of PyPI's, that a module imports."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = project["dependencies"] + [name for extra in project["optional-dependencies"].values() for name in extra]
+    # Starts of names, for OpenTelemetry's packages share one; click comes with uvicorn, whose options it reads.
+    known = {re.match(r"[a-z0-9-]+", package)[0].replace("-", "_") for package in declared} | {"click"}  # type: ignore[index]
+    found = {name.split(".")[0] for module in MODULES for name in imported(module)} - set(sys.stdlib_module_names)
+    assert {name for name in found if not any(package.startswith(name) for package in known)} == set()
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel and the sdist of the package as it is."""
