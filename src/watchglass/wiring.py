@@ -26,6 +26,8 @@ from watchglass.instrumentation.asgi import Observer, enter, layer_of, leave
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.routes import clashes
+from watchglass.instrumentation.runtime import RuntimeInstrumentor
+from watchglass.jobs.elected import ElectedJobs
 from watchglass.records import Instance
 from watchglass.settings import Settings
 from watchglass.store.access import Access
@@ -35,16 +37,13 @@ from watchglass.store.reader import Reader
 try:
     from watchglass.instrumentation.logs import LoggingInstrumentor
     from watchglass.instrumentation.redis import RedisInstrumentor
-    from watchglass.instrumentation.runtime import RuntimeInstrumentor
 except ModuleNotFoundError:  # being built
 
     class LoggingInstrumentor:  # type: ignore[no-redef]
         def instrument(self, **_: Any) -> None: ...
         def uninstrument(self) -> None: ...
-        def watch_loop(self) -> None: ...
-        def leave_loop(self) -> None: ...
 
-    RedisInstrumentor = RuntimeInstrumentor = LoggingInstrumentor  # type: ignore[misc]
+    RedisInstrumentor = LoggingInstrumentor  # type: ignore[misc]
 
 if TYPE_CHECKING:
     from watchglass.jobs.doctor import Finding
@@ -99,6 +98,7 @@ class House:
         self.settings = settings
         self.recorder = Recorder(settings.max_series)
         self.pipeline = Pipeline(settings, _instance(settings), self.recorder.collect)
+        self.pipeline.run_on_loop(ElectedJobs(settings, self.pipeline, self.recorder).run)
         self.own_loop = OwnLoop()
         self.runtime = RuntimeInstrumentor()
         self._authorize = authorize
