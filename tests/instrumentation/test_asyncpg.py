@@ -109,9 +109,10 @@ async def test_every_spelling_of_a_query_is_one_operation(connection: Any, recor
 
 async def test_many_rows_of_parameters_are_one_operation(connection: Any, recorder: Recorder) -> None:
     await connection.executemany("INSERT INTO documents VALUES ($1, $2)", [(n, "x") for n in range(1_000, 1_100)])
-    await connection.fetchmany("SELECT $1::int", [(1,), (2,)])
+    if hasattr(connection, "fetchmany"):  # from asyncpg 0.30 on
+        await connection.fetchmany("DELETE FROM documents WHERE id = $1 RETURNING id", [(1,), (2,)])
 
-    assert operations(recorder) == {"INSERT documents": 1, "SELECT": 1}
+    assert operations(recorder) in ({"INSERT documents": 1, "DELETE documents": 1}, {"INSERT documents": 1})
 
 
 async def test_preparing_is_an_operation_and_so_is_each_execution(connection: Any, recorder: Recorder) -> None:
@@ -392,7 +393,7 @@ def gauges(recorder: Recorder) -> dict[str, float]:
 async def test_an_abandoned_pool_is_not_kept_alive(
     instrumented: AsyncPGInstrumentor, recorder: Recorder, database_url: str
 ) -> None:
-    pool = await asyncpg.create_pool(database_url, min_size=1, max_size=1)
+    pool = await asyncpg.create_pool(database_url, min_size=1, max_size=1, max_inactive_connection_lifetime=0)
     await pool.fetch("SELECT 1")
     queue = weakref.ref(pool._queue)
     assert gauges(recorder)["max"] == 1
@@ -417,10 +418,12 @@ PATCHED = [
     (asyncpg.protocol, "Protocol"),
     (asyncpg.pool.Pool, "_acquire"),
     (asyncpg.utils, "_mogrify"),
-    *(
-        (asyncpg.Connection, name)
-        for name in ("reset", "_introspect_types", "_introspect_type", "_prepare", "__init__")
-    ),
+    (asyncpg.Connection, "reset"),
+    (asyncpg.Connection, "_introspect_types"),
+    (asyncpg.Connection, "_introspect_type"),
+    (asyncpg.Connection, "prepare"),
+    (asyncpg.Connection, "copy_records_to_table"),
+    (asyncpg.Connection, "__init__"),
 ]
 
 
@@ -428,7 +431,7 @@ async def test_uninstrumenting_leaves_asyncpg_as_it_was(recorder: Recorder, data
     before = [vars(owner)[name] for owner, name in PATCHED]
     instrumentor = AsyncPGInstrumentor()
     instrumentor.instrument(recorder=recorder)
-    assert sum(vars(owner)[name] is not was for (owner, name), was in zip(PATCHED, before, strict=True)) == 7
+    assert sum(vars(owner)[name] is not was for (owner, name), was in zip(PATCHED, before, strict=True)) == 8
     connection = await asyncpg.connect(database_url)
     pool = await asyncpg.create_pool(database_url, min_size=1, max_size=1)
     await pool.fetch("SELECT 1")

@@ -27,7 +27,8 @@ def mark_own_statements(patches: Patches, connection_class: type) -> None:
     patches.replace(connection_class, "reset", _reset)
     patches.replace(connection_class, "_introspect_types", _look_up)
     patches.replace(connection_class, "_introspect_type", _look_up)
-    patches.replace(connection_class, "_prepare", _prepare)
+    patches.replace(connection_class, "prepare", _during("preparing"))
+    patches.replace(connection_class, "copy_records_to_table", _during("copying"))
     patches.replace(asyncpg.utils, "_mogrify", _look_up)
 
 
@@ -65,19 +66,24 @@ def _look_up(method: Call) -> Call:
     return look_up
 
 
-def _prepare(method: Call) -> Call:
-    @functools.wraps(method)
-    async def prepare(self: Any, *args: Any, **kwargs: Any) -> Any:
-        protocol = self._protocol
-        if not isinstance(protocol, Rounds) or kwargs.get("use_cache"):  # of COPY, for the types of its columns
-            return await method(self, *args, **kwargs)
-        protocol.preparing = True
-        try:
-            return await method(self, *args, **kwargs)
-        finally:
-            protocol.preparing = False
+def _during(attribute: str) -> Callable[[Call], Call]:
+    """Set the attribute of the protocol while the method runs."""
 
-    return prepare
+    def make(method: Call) -> Call:
+        @functools.wraps(method)
+        async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            protocol = self._protocol
+            if not isinstance(protocol, Rounds):
+                return await method(self, *args, **kwargs)
+            setattr(protocol, attribute, True)
+            try:
+                return await method(self, *args, **kwargs)
+            finally:
+                setattr(protocol, attribute, False)
+
+        return call
+
+    return make
 
 
 def _safely(function: Callable[..., None], *args: Any) -> None:
@@ -136,6 +142,6 @@ class QueryLogger:
 
 def _is_own(connection: Any, query: str) -> bool:
     """Whether asyncpg sent it for itself: the reset of a pool, or the look-up of types."""
-    if query in (connection.get_reset_query(), getattr(connection, "_intro_query", None)):
+    if query in (getattr(connection, "_reset_query", None), getattr(connection, "_intro_query", None)):
         return True
     return any(part in query for part in _JIT)

@@ -43,6 +43,9 @@ class Rounds:
     preparing = False
     """Whether the application itself prepares a statement."""
 
+    copying = False
+    """Whether records are copied, for which asyncpg prepares a query of the table."""
+
     pending: tuple[Any, float] | None = None
     """The statement that asyncpg prepared last, and when it began to."""
 
@@ -106,7 +109,7 @@ class Preparation:
     def __init__(self, protocol: Rounds, observer: Observer, arguments: Arguments) -> None:
         self.observer = observer
         self.query = _argument(arguments, 1, "query")
-        self.wanted = protocol.preparing
+        self.wanted = protocol.preparing and not protocol.copying
         self.start = observer.clock()
 
     def ended(self, protocol: Rounds, result: Any, error: BaseException | None) -> None:
