@@ -15,6 +15,7 @@ from watchglass.api.app import create_app
 from watchglass.api.context import Context
 from watchglass.settings import Settings
 from watchglass.store.access import Access
+from watchglass.store.database import Database
 from watchglass.store.reader import Reader
 
 
@@ -41,19 +42,17 @@ async def process(store_url: str) -> AsyncIterator[Callable[..., Process]]:
 @pytest_asyncio.fixture
 async def context(store_url: str, now: float) -> AsyncIterator[Callable[..., Context]]:
     """`context(**settings)` is that of a serving process on the test's store, whose clock stands at `now`."""
-    made: list[Context] = []
+    opened: list[Database] = []
 
     def make(**settings: Any) -> Context:
         values = {"service_name": "shop", "app_database_url": store_url, "flush_interval": 60, **settings}
-        reader, access = Reader(store_url, service="shop"), Access(store_url)
-        made.append(Context(Settings(**values), reader, access, clock=lambda: now))
-        return made[-1]
+        opened.append(Database(store_url))
+        reader, access = Reader(opened[-1], service="shop"), Access(opened[-1])
+        return Context(Settings(**values), reader, access, clock=lambda: now)
 
     yield make
-    for one in made:
-        assert one.reader is not None and one.access is not None
-        await one.reader.close()
-        await one.access.close()
+    for database in opened:
+        await database.close()
 
 
 @pytest_asyncio.fixture

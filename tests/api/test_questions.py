@@ -215,9 +215,9 @@ async def test_latency_over_time_is_that_of_each_slot_of_all_and_of_the_top_five
     assert everything["p50"][0] == pytest.approx(0.5, rel=0.022)
     assert everything["p95"][0] == pytest.approx(50, rel=0.022)
     assert everything["p95"][15:20] == [None] * 5
-    assert everything["p95"][-1] == pytest.approx(2.0, rel=1e-9)
+    assert everything["p95"][-1] == pytest.approx(2.0, rel=0.022)
     first = answer["endpoints"][0]
-    assert first["p95"][0] == pytest.approx(0.1) and first["p95"][-1] == pytest.approx(2.0)
+    assert first["p95"][0] == pytest.approx(0.1, rel=0.022) and first["p95"][-1] == pytest.approx(2.0, rel=0.022)
 
 
 async def test_slow_statements_are_the_services_own_with_calls_time_errors_and_those_over_the_threshold(

@@ -83,7 +83,7 @@ class Health:
 
     async def _run_checks(self) -> None:
         settings, found = self._context.settings, dict[str, Condition]()
-        if settings.application_dsn:
+        if settings.app_database_url and settings.application_dsn:
             found["postgresql"] = await _outcome(_ask_postgresql, settings.application_dsn, "critical")
         if settings.redis_dsn:
             found["redis"] = await _outcome(_ask_redis, settings.redis_dsn, "degraded")

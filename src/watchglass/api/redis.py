@@ -109,7 +109,9 @@ async def detailed(asked: Asked, _parameters: Parameters) -> RedisAnswer:
     ]
     sentence = f"{words.figure(found['hit_rate'])} of look-ups hit, over {words.plural(len(types), 'cache type')}."
     return RedisAnswer(
-        **asked.head("redis", "Redis by cache type", sentence, _missing(asked, found.values())), figures=found, cache_types=types
+        **asked.head("redis", "Redis by cache type", sentence, _missing(asked, found.values())),
+        figures=found,
+        cache_types=types,
     )
 
 
