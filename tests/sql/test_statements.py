@@ -1,0 +1,61 @@
+"""Every statement is named, described, marked as ours, used, and understood by PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+import watchglass
+from watchglass import sql
+
+SOURCE = Path(watchglass.__file__).parent
+FILES = sorted(path.stem for path in (SOURCE / "sql").glob("*.sql") if path.stem != "schema")
+NAMED = [(concept, name) for concept in FILES for name in sql.load(concept)]
+
+
+@pytest.fixture
+async def connection(store_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    connection = await asyncpg.connect(store_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize("concept", FILES)
+def test_every_statement_of_a_file_is_found(concept: str) -> None:
+    text = (SOURCE / "sql" / f"{concept}.sql").read_text()
+    assert list(sql.load(concept)) == re.findall(r"^-- name: (\w+)$", text, re.MULTILINE)
+
+
+def test_names_are_unique_so_that_pg_stat_statements_tells_them_apart() -> None:
+    names = [name for _, name in NAMED]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(("concept", "name"), NAMED, ids=lambda value: value)
+def test_a_statement_is_marked_and_used(concept: str, name: str) -> None:
+    assert sql.load(concept)[name].startswith(f"/* watchglass:{name} */ ")
+    uses = [path for path in SOURCE.rglob("*.py") if f'["{name}"]' in path.read_text()]
+    assert uses, f"nobody asks {concept}.{name}"
+
+
+@pytest.mark.parametrize(("concept", "name"), NAMED, ids=lambda value: value)
+async def test_a_statement_is_understood_by_postgresql(
+    connection: asyncpg.Connection[asyncpg.Record], concept: str, name: str
+) -> None:
+    if name == "create_schema":
+        await connection.execute("DROP SCHEMA watchglass CASCADE")
+    await connection.prepare(sql.load(concept)[name])
+
+
+def test_no_statement_is_put_together_from_pieces() -> None:
+    """SQL lives in sql/; in Python there are no identifiers to be formatted in."""
+    words = re.compile(r"\b(SELECT .+ FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE (TABLE|INDEX)|ALTER TABLE)\b")
+    for folder in ("store", "exporters", "jobs", "api", "wiring.py"):
+        paths = [SOURCE / folder] if folder.endswith(".py") else (SOURCE / folder).rglob("*.py")
+        for path in paths:
+            code = re.sub(r'"""(?:.|\n)*?"""|#.*', "", path.read_text())
+            assert not words.search(code), path
