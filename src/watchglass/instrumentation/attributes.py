@@ -30,8 +30,8 @@ Scope = Mapping[str, Any]
 
 def safe_text(text: str, limit: int = TEXT_LIMIT) -> str:
     """Text that any store and terminal takes: control characters escaped, cut at `limit` characters."""
-    text = _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text[:limit])
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    shown = _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def of_scope(scope: Scope) -> dict[str, Any]:

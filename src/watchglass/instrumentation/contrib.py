@@ -83,16 +83,20 @@ def _shared(attributes: Any) -> SharedSpan | None:
 
 
 class SharedSpan(Span):
-    """A span that somebody else ends."""
+    """A span that somebody else ends: over for contrib once contrib ended it, as its own would be."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
+        self._over = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._span, name)
 
     def end(self, end_time: int | None = None) -> None:
-        """Leave the end to the owner."""
+        self._over = True
+
+    def is_recording(self) -> bool:
+        return not self._over and self._span.is_recording()
 
     def get_span_context(self) -> trace.SpanContext:
         return self._span.get_span_context()
@@ -112,11 +116,10 @@ class SharedSpan(Span):
     def update_name(self, name: str) -> None:
         self._span.update_name(name)
 
-    def is_recording(self) -> bool:
-        return self._span.is_recording()
-
     def set_status(self, status: Any, description: str | None = None) -> None:
-        self._span.set_status(status, description)
+        if not self._over:
+            self._span.set_status(status, description)
 
     def record_exception(self, *args: Any, **kwargs: Any) -> None:
-        self._span.record_exception(*args, **kwargs)
+        if not self._over:
+            self._span.record_exception(*args, **kwargs)

@@ -52,8 +52,12 @@ class Native:
         """Whether the host would have FastAPI's own telemetry for this request."""
         if self._telemetry is None or beside_contrib or self._nothing_provided() or not self._telemetry.enabled():
             return False
-        exclude = self._config["exclude"]
-        return exclude is None or not exclude(scope)
+        return not self.excludes(scope)
+
+    def excludes(self, scope: Scope) -> bool:
+        """Whether the host excluded this request from FastAPI's own telemetry."""
+        exclude = self._config["exclude"] if self._config is not None else None
+        return exclude is not None and bool(exclude(scope))
 
     def _nothing_provided(self) -> bool:
         """Whether the host plainly has no provider at all: the usual case, told in a fraction of a microsecond."""

@@ -148,7 +148,9 @@ class Roots:
             self._stack, self._contrib = stack, contrib.stand_beside(stack)
         if self._contrib is not None and contrib.records(self._contrib):
             return self._contrib
-        return (self._native.tracer() if native else None) or host_tracer()
+        if native:
+            return self._native.tracer() or host_tracer()
+        return None if self._native.excludes(scope) else host_tracer()
 
     def _built_stack(self) -> Any:
         """The application's middlewares, built now if this is its first request, as Starlette is about to do."""
