@@ -106,3 +106,7 @@ class InvalidRange(WatchglassError):
 class AssetsMissing(WatchglassError):
     """The browser's assets are not built: {folder} has no manifest.json. Install the project with `pip install -e .`
     (it needs Node.js), or run `npm ci --ignore-scripts && node build.mjs ../static` in src/watchglass/ui/assets."""
+
+
+class InvalidCache(WatchglassError):
+    """The cache {name} cannot be named: {reason}. Call watchglass.cache("search", prefix="search:") once per cache."""
