@@ -37,7 +37,7 @@ def test_names_are_unique_so_that_pg_stat_statements_tells_them_apart() -> None:
 
 @pytest.mark.parametrize(("concept", "name"), NAMED, ids=lambda value: value)
 def test_a_statement_is_marked_and_used(concept: str, name: str) -> None:
-    assert sql.load(concept)[name].startswith(f"/* watchglass:{name} */ ")
+    assert re.match(rf"(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE) /\* watchglass:{name} \*/\s", sql.load(concept)[name])
     uses = [path for path in SOURCE.rglob("*.py") if f'["{name}"]' in path.read_text()]
     assert uses, f"nobody asks {concept}.{name}"
 

@@ -1,7 +1,8 @@
 """All SQL: the final schema, the migrations that lead to it, and one file of named queries per concept.
 
-A query begins with `-- name: x` and a line that describes it; it is sent with `/* watchglass:x */` in front, which
-pg_stat_statements keeps. What the driver words itself (BEGIN, COMMIT, COPY "watchglass"...) carries no mark.
+A query begins with `-- name: x` and at least one line that describes it. It is sent with the mark `/* watchglass:x */`
+behind its first word: a comment in front is not in pg_stat_statements from PostgreSQL 18 on. What the driver words itself
+(BEGIN, COMMIT, COPY "watchglass"..., the look-up of types) carries no mark.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-_NAMED = re.compile(r"^-- name: (\w+)\n-- .+\n((?:.+\n|\n(?!-- name:))+)", re.MULTILINE)
+_NAMED = re.compile(r"^-- name: (\w+)\n(?:-- .+\n)+((?:(?!-- name:).*\n)+)", re.MULTILINE)
 _HERE = files(__name__)
 
 
@@ -19,7 +20,9 @@ _HERE = files(__name__)
 def load(concept: str) -> Mapping[str, str]:
     """The statements of one file by their names."""
     found = _NAMED.findall((_HERE / f"{concept}.sql").read_text("utf-8"))
-    return {name: f"/* watchglass:{name} */ {body.strip().removesuffix(';')}" for name, body in found}
+    return {
+        name: re.sub(r"\w+", rf"\g<0> /* watchglass:{name} */", body.strip(" ;\n"), count=1) for name, body in found
+    }
 
 
 def schema() -> str:

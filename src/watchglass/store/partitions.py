@@ -53,7 +53,7 @@ async def look_ahead(connection: Connection) -> Bounds:
     """Have partitions for what comes next, and return the bounds of those there are."""
     queries = sql.load("batches")
     try:
-        async with transaction(connection, seconds=_SECONDS):
+        async with transaction(connection, seconds=_SECONDS, lock_seconds=_SECONDS / 2):
             await connection.execute(queries["create_partitions"])
     except asyncpg.LockNotAvailableError:
         pass  # somebody maintains them now; those there are may do, and we look again in an hour

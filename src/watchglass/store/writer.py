@@ -95,7 +95,7 @@ class Writer:
             if self._bounds.is_old:
                 self._bounds = await look_ahead(connection)
             rows = Rows(batch, self._id, self._bounds)
-            async with transaction(connection, seconds=FLUSH_SECONDS):
+            async with transaction(connection, seconds=FLUSH_SECONDS, lock_seconds=FLUSH_SECONDS / 2):
                 if await self._enter(connection, batch, rows.reach):
                     await self._add(connection, rows)
             self._known.update(rows.series)

@@ -1,0 +1,328 @@
+"""A batch is stored once, whatever its rows hold and however its answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import pytest
+
+from support.databases import execute
+from watchglass.analysis.buckets import pack, unpack
+from watchglass.demo.servers import PostgreSQL
+from watchglass.errors import DatabaseUnavailable
+from watchglass.records import Batch, Instance, LogRecord, Point, Series, SpanRecord, Trace
+from watchglass.store import partitions
+from watchglass.store import writer as writing
+from watchglass.store.writer import Writer
+
+NOW = int(time.time()) // 10 * 10
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'watchglass writer'"
+Fetch = Callable[[str], Awaitable[list[asyncpg.Record]]]
+
+
+def instance() -> Instance:
+    return Instance("shop", "", "1.0", os.urandom(8).hex(), "host", 1, NOW - 20.0)
+
+
+def count(amount: float = 1.0, time: int = NOW, **attributes: str) -> Point:
+    return Point(Series("c", "counter", "1", tuple(sorted(attributes.items()))), time, 1, amount)
+
+
+def line(message: str = "m", **more: Any) -> LogRecord:
+    values: dict[str, Any] = {"time_ns": time.time_ns(), "severity": 9, "level": "INFO", "logger": "shop", "fields": {}}
+    return LogRecord(message=message, **{**values, **more})
+
+
+def trace(**attributes: Any) -> Trace:
+    now = time.time_ns()
+    root = SpanRecord(2**127, 2**63, None, "GET /", "server", now - 1000, now, attributes)
+    return Trace(root, [root], "slow")
+
+
+@pytest.fixture
+async def writer(store_url: str) -> AsyncIterator[Writer]:
+    writer = Writer(store_url, instance())
+    await writer.open()
+    yield writer
+    await writer.close()
+
+
+@pytest.fixture
+async def fetch(store_url: str) -> AsyncIterator[Fetch]:
+    connection = await asyncpg.connect(store_url)
+    yield connection.fetch
+    await connection.close()
+
+
+async def test_a_batch_is_stored_once(writer: Writer, fetch: Fetch) -> None:
+    batch = Batch(1, [count()], [line()], [trace()])
+    for _ in range(3):
+        await writer.write(batch)
+    assert len(await fetch("SELECT FROM watchglass.metrics")) == 1
+    assert len(await fetch("SELECT FROM watchglass.logs")) == 1
+    assert len(await fetch("SELECT FROM watchglass.traces")) == 1
+    [entry] = await fetch("SELECT sequence, points, logs, traces FROM watchglass.batches")
+    assert tuple(entry) == (1, 1, 1, 1)
+
+
+async def test_a_batch_whose_answer_was_lost_is_not_counted_twice(
+    writer: Writer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server commits; the connection breaks before its answer arrives."""
+    real = writing.transaction
+
+    @asynccontextmanager
+    async def answer_lost(connection: Any, **limits: Any) -> AsyncIterator[None]:
+        async with real(connection, **limits):
+            yield
+        await fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'watchglass writer'"
+        )
+        await connection.execute("SELECT 1")
+
+    batch = Batch(1, [count(5)], [line()])
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "transaction", answer_lost)
+        with pytest.raises(DatabaseUnavailable):
+            await writer.write(batch)
+    assert not writer.is_open
+    await writer.open()
+    await writer.write(batch)
+    await writer.write(Batch(2, [count(7, NOW + 10)]))
+    assert [row["sum"] for row in await fetch("SELECT sum FROM watchglass.metrics ORDER BY time")] == [5, 7]
+    assert len(await fetch("SELECT FROM watchglass.logs")) == 1
+
+
+async def test_a_batch_that_was_cut_off_is_stored_whole_the_next_time(
+    writer: Writer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks between the ledger and the rows."""
+    real = Writer._add
+
+    async def cut_off(self: Writer, connection: Any, rows: Any) -> None:
+        await fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'watchglass writer'"
+        )
+        await real(self, connection, rows)
+
+    batch = Batch(1, [count(5)], [line()])
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "_add", cut_off)
+        with pytest.raises(DatabaseUnavailable):
+            await writer.write(batch)
+    assert await fetch("SELECT FROM watchglass.batches") == []
+    await writer.open()
+    await writer.write(batch)
+    assert [row["sum"] for row in await fetch("SELECT sum FROM watchglass.metrics")] == [5]
+
+
+async def test_points_of_one_slot_add_up(writer: Writer, fetch: Fetch) -> None:
+    latency = Series("h", "histogram", "s", ())
+    gauge = Series("g", "gauge", "1", ())
+    for sequence, value in enumerate((3.0, 1.0, 2.0), 1):
+        await writer.write(
+            Batch(
+                sequence,
+                [
+                    count(value),
+                    Point(latency, NOW, 2, value, value, value + 1, pack({sequence: 1, 7: 1})),
+                    Point(gauge, NOW, 1, value, value, value),
+                ],
+            )
+        )
+    rows = {
+        row["name"]: row
+        for row in await fetch("SELECT * FROM watchglass.metrics JOIN watchglass.series ON id = series_id")
+    }
+    assert (rows["c"]["sum"], rows["c"]["min"], rows["c"]["buckets"]) == (6, None, None)
+    assert (rows["h"]["count"], rows["h"]["sum"], rows["h"]["min"], rows["h"]["max"]) == (6, 6, 1, 4)
+    assert unpack(rows["h"]["buckets"]) == {1: 1, 2: 1, 3: 1, 7: 3}
+    assert (rows["g"]["count"], rows["g"]["sum"], rows["g"]["min"], rows["g"]["max"]) == (1, 2, 1, 3)
+
+
+async def test_a_series_twice_in_a_batch_adds_up_too(writer: Writer, fetch: Fetch) -> None:
+    await writer.write(Batch(1, [count(1), count(2), count(4), count(8, NOW + 10)]))
+    assert [row["sum"] for row in await fetch("SELECT sum FROM watchglass.metrics ORDER BY time")] == [7, 8]
+
+
+async def test_a_new_writer_of_the_same_process_goes_on(writer: Writer, fetch: Fetch, store_url: str) -> None:
+    await writer.write(Batch(1, [count(1)]))
+    again = Writer(store_url, writer.instance)
+    await again.open()
+    await again.write(Batch(2, [count(2)]))
+    await again.close()
+    assert [row["sum"] for row in await fetch("SELECT sum FROM watchglass.metrics")] == [3]
+    assert len(await fetch("SELECT FROM watchglass.instances")) == 1
+
+
+async def test_series_are_written_once(writer: Writer, fetch: Fetch) -> None:
+    await writer.write(Batch(1, [count(1, route="/a"), count(1, route="/b")]))
+    await writer.write(Batch(2, [count(1, NOW + 10, route="/a"), count(1, NOW + 10, route="/c")]))
+    rows = await fetch("SELECT * FROM watchglass.series ORDER BY attributes")
+    assert [row["attributes"] for row in rows] == ['{"route": "/a"}', '{"route": "/b"}', '{"route": "/c"}']
+    assert {row["id"] for row in rows} == {count(1, route=f"/{letter}").series.id for letter in "abc"}
+
+
+async def test_processes_that_meet_the_same_new_series_do_not_block_each_other(store_url: str, fetch: Fetch) -> None:
+    writers = [Writer(store_url, instance()) for _ in range(6)]
+    await asyncio.gather(*(writer.open() for writer in writers))
+    points = [count(1, route=str(number)) for number in range(300)]
+    orders = [points, points[::-1], points[150:] + points[:150]] * 2
+    await asyncio.gather(*(w.write(Batch(1, order)) for w, order in zip(writers, orders, strict=True)))
+    for writer in writers:
+        await writer.close()
+    assert len(await fetch("SELECT FROM watchglass.series")) == 300
+    assert len(await fetch("SELECT FROM watchglass.metrics")) == 1800
+
+
+@pytest.mark.parametrize("skew", [-40 * 86400, -5 * 86400, 3600, 400 * 86400, 2**40, -(2**40)])
+async def test_a_skewed_clock_fails_no_batch(writer: Writer, fetch: Fetch, skew: int) -> None:
+    moment = time.time_ns() + skew * 1_000_000_000
+    skewed = trace()
+    skewed.root.start_ns = moment
+    await writer.write(Batch(1, [count(1), count(2, NOW + skew)], [line(), line(time_ns=moment)], [skewed]))
+    assert writer.clamped == 3
+    [total] = await fetch("SELECT sum(sum) FROM watchglass.metrics")
+    assert total["sum"] == 3
+    bounds = await fetch("SELECT max(time) <= now() + interval '5 minutes' AS past FROM watchglass.metrics")
+    assert bounds[0]["past"], "nothing is dated into the future"
+    assert len(await fetch("SELECT FROM watchglass.logs")) == 2
+    assert len(await fetch("SELECT FROM watchglass.traces")) == 1
+
+
+async def test_a_time_within_bounds_is_left_alone(writer: Writer, fetch: Fetch) -> None:
+    moment = time.time_ns() - 1800 * 1_000_000_000
+    await writer.write(Batch(1, [count(1, NOW - 3600)], [line(time_ns=moment)]))
+    assert writer.clamped == 0
+    [row] = await fetch("SELECT extract(epoch FROM time)::float8 AS time FROM watchglass.logs")
+    assert row["time"] == pytest.approx(moment / 1e9, abs=1e-6)
+
+
+async def test_a_gap_in_the_partitions_is_not_written_into(store_url: str, fetch: Fetch) -> None:
+    """The service was down for weeks: partitions of then and of now."""
+    await fetch(
+        "CREATE TABLE watchglass.metrics_then PARTITION OF watchglass.metrics"
+        " FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"
+    )
+    writer = Writer(store_url, instance())
+    await writer.open()
+    await writer.write(Batch(1, [count(1, NOW - 20 * 86400), count(1, 1577836800)]))
+    await writer.close()
+    [row] = await fetch("SELECT count(*), min(time) > now() - interval '3 days' AS recent FROM watchglass.metrics")
+    assert tuple(row) == (1, True)
+
+
+async def test_a_writer_sees_to_its_partitions_itself(
+    writer: Writer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for row in await fetch("SELECT name FROM watchglass.partitions() WHERE lower > now()"):
+        await fetch(f"DROP TABLE watchglass.{row['name']}")
+    monkeypatch.setattr(partitions, "LOOK_AHEAD_SECONDS", 0.0)
+    await writer.write(Batch(1, [count()]))
+    assert len(await fetch("SELECT FROM watchglass.partitions() WHERE lower > now()")) == 7 + 24 + 24
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        line("a\x00b", fields={"k\x00": "v\x00", "n": float("nan"), "big": 10**400}, exception="\ud800"),
+        line("\ud800", logger="\udcff", level="\x00"),
+        line("x" * 1_000_000, fields={"deep": [[[[[[[[[[[[1]]]]]]]]]]]], "object": object()}),
+        line("%s {} $1 \\u0000 \\ ' \" ; --", fields={"\\u0000": "\\u0000"}),
+    ],
+)
+async def test_any_line_can_be_stored(writer: Writer, fetch: Fetch, record: LogRecord) -> None:
+    await writer.write(Batch(1, logs=[record]))
+    [row] = await fetch("SELECT message, jsonb_typeof(fields) AS type FROM watchglass.logs")
+    assert row["type"] == "object"
+    assert row["message"].rstrip("…") in record.message.replace("\x00", "").replace("\ud800", "\\ud800")
+
+
+async def test_any_attribute_can_be_stored(writer: Writer, fetch: Fetch) -> None:
+    await writer.write(Batch(1, [count(1, route="/\x00\ud800"), count(1, route="x" * 100_000)]))
+    assert len(await fetch("SELECT FROM watchglass.series")) == 2
+    await writer.write(
+        Batch(2, traces=[trace(**{"http.route": "/\x00", "http.response.status_code": "odd", "k": object()})])
+    )
+    [row] = await fetch("SELECT route, status FROM watchglass.traces")
+    assert tuple(row) == ("/", None)
+
+
+async def test_a_database_without_unicode_takes_everything(postgres_server: PostgreSQL) -> None:
+    name = f"latin_{os.urandom(4).hex()}"
+    create = f"CREATE DATABASE {name} OWNER app TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'"
+    execute(postgres_server.superuser_url, create)
+    dsn = f"{postgres_server.url.rpartition('/')[0]}/{name}"
+    writer = Writer(dsn, instance())
+    try:
+        await writer.open()
+        await writer.write(Batch(1, [count(1, route="/🎉")], [line("naïve 🎉", fields={"🎉": "🎉"})]))
+        await writer.close()
+        connection = await asyncpg.connect(dsn)
+        assert await connection.fetchval("SELECT message FROM watchglass.logs") == "na\\xefve \\U0001f389"
+        await connection.close()
+    finally:
+        execute(postgres_server.superuser_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_log_lines_keep_their_order_within_a_process(writer: Writer, fetch: Fetch) -> None:
+    now = time.time_ns()
+    await writer.write(Batch(1, logs=[line(str(number), time_ns=now) for number in range(20)]))
+    rows = await fetch("SELECT message FROM watchglass.logs ORDER BY instance_id, sequence, position")
+    assert [row["message"] for row in rows] == [str(number) for number in range(20)]
+
+
+async def test_the_reach_of_a_process_is_that_of_its_metrics(writer: Writer, fetch: Fetch) -> None:
+    await writer.write(Batch(1, [count(1, NOW - 30)]))
+    [started] = await fetch("SELECT extract(epoch FROM last_seen)::float8 AS seen FROM watchglass.instances")
+    assert started["seen"] == pytest.approx(writer.instance.started_at, abs=1e-3)
+    await writer.write(Batch(2, [count(1, NOW + 10)]))
+    [seen] = await fetch("SELECT extract(epoch FROM last_seen)::bigint AS seen FROM watchglass.instances")
+    assert seen["seen"] == NOW + 10
+
+
+async def test_a_borrowed_connection_waits_for_the_batch(writer: Writer) -> None:
+    async with writer.borrow() as connection:
+        writing_now = asyncio.create_task(writer.write(Batch(1, [count()])))
+        await asyncio.sleep(0.1)
+        assert not writing_now.done()
+        assert await connection.fetchval("SELECT count(*) FROM watchglass.batches") == 0
+    await writing_now
+
+
+async def test_a_writer_that_is_not_open_says_so(store_url: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match="the connection was lost"):
+        await Writer(store_url, instance()).write(Batch(1, [count()]))
+
+
+async def test_a_row_that_cannot_be_stored_is_no_weather(writer: Writer) -> None:
+    """It is told apart from what another attempt may not meet again."""
+    with pytest.raises(OverflowError):
+        await writer.write(Batch(1, [replace(count(), count=2**70)]))
+    await writer.write(Batch(1, [count()]))
+
+
+async def test_all_statements_are_marked_as_ours(store_url: str, postgres_server: PostgreSQL) -> None:
+    writer = Writer(store_url, instance())
+    await writer.open()
+    await writer.write(Batch(1, [count()], [line()], [trace()]))
+    await writer.write(Batch(2, [count()]))
+    await writer.close()
+    superuser = f"{postgres_server.superuser_url.rpartition('/')[0]}/{store_url.rpartition('/')[2]}"
+    connection = await asyncpg.connect(superuser)
+    rows = await connection.fetch(
+        "SELECT query FROM pg_stat_statements JOIN pg_database d ON d.oid = dbid JOIN pg_roles r ON r.oid = userid"
+        " WHERE datname = current_database() AND rolname = 'app' AND toplevel"
+    )
+    await connection.close()
+    sent = [row["query"] for row in rows]
+    of_the_driver = ('COPY "watchglass".', "BEGIN", "COMMIT", "WITH RECURSIVE typeinfo_tree", "SELECT\n         ")
+    assert [text for text in sent if "/* watchglass:" not in text and not text.startswith(of_the_driver)] == []
+    assert any("INSERT /* watchglass:merge_points */" in text for text in sent)
