@@ -19,6 +19,7 @@ export function start() {
       event.preventDefault();
       action();
     }
+    if (event.key === "Enter" && event.target.matches("[data-row]")) event.target.querySelector("summary, a")?.click();
     if (event.target.closest(".range") && /^Arrow(Left|Right)$/.test(event.key)) along(event);
   });
   document.querySelector("[data-help]").addEventListener("click", () => help().showModal());

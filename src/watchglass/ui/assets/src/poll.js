@@ -12,6 +12,9 @@ const AWAY = "The service does not answer.";
 /** What is wrong with each card that failed last. */
 const problems = new Map();
 
+/** What the address said when each card asked last. */
+const askedFor = new WeakMap();
+
 const cards = () => document.querySelectorAll("[data-card]");
 const bodyOf = (card) => card.querySelector("[data-body]");
 
@@ -24,6 +27,7 @@ export function start() {
   htmx.defineExtension("morph", { handleSwap: swap });
   document.addEventListener("htmx:configRequest", (event) => {
     for (const [name, value] of query()) event.detail.parameters[name] = value;
+    askedFor.set(event.detail.elt, query().toString());
   });
   document.addEventListener("htmx:beforeOnLoad", turnedAway);
   document.addEventListener("htmx:beforeSwap", judge);
@@ -66,18 +70,22 @@ function turnedAway(event) {
   location.reload();
 }
 
+// An answer to what is no longer asked is left; the next one is on its way.
 // An error's sentence is shown where nothing was shown yet; elsewhere the old figures stay.
 function judge(event) {
-  const { xhr, target } = event.detail;
+  const { requestConfig, xhr, target } = event.detail;
+  if (outdated(requestConfig.elt)) return (event.detail.shouldSwap = false);
   if (xhr.status >= 400) event.detail.shouldSwap = target.getAttribute("aria-busy") === "true" && problemIn(xhr) !== null;
 }
 
 function settle({ detail }) {
   const card = detail.elt.closest("[data-card]");
   if (!card || detail.xhr?.status === 401) return;
-  if (detail.successful) answered(card);
+  if (detail.successful) outdated(card) || answered(card);
   else if (detail.xhr?.status >= 400) failed(card, problemIn(detail.xhr) ?? `The service answers with ${detail.xhr.status}.`);
 }
+
+const outdated = (card) => askedFor.get(card) !== query().toString();
 
 function answered(card) {
   card.dataset.seen = String(Date.now());
