@@ -111,7 +111,7 @@ def test_without_bounds_the_estimate_stays_in_its_bucket() -> None:
 
 def test_counts_survive_more_than_32_bits() -> None:
     many = 5_000_000_000
-    assert histograms.counts([pack({3: many}), b""]) == [many, 0]
+    assert histograms.counts_over([pack({3: many}), b""], 1.0) == [many, 0]
     assert histograms.percentile(pack({3: many, 90: 1}), 0.5) == pytest.approx(2 ** (3.5 / PER_DOUBLING), rel=0.02)
 
 

@@ -216,6 +216,12 @@ async def test_latency_over_time_is_that_of_each_slot_of_all_and_of_the_top_five
     assert everything["p95"][0] == pytest.approx(50, rel=0.022)
     assert everything["p95"][15:20] == [None] * 5
     assert everything["p95"][-1] == pytest.approx(2.0, rel=0.022)
+    alone = await ask(api, f"/api/monitoring/api/endpoints/{answer['endpoints'][1]['endpoint_id']}/latency")
+    assert alone["title"] == "GET /r7" and alone["all"]["samples"] == answer["endpoints"][1]["samples"]
+    for strange in ("x", "%00", "bm90aGluZw", "a" * 300):
+        answered = await api.get(f"/api/monitoring/api/endpoints/{strange}/latency")
+        assert answered.status_code in (200, 404)
+        assert answered.status_code == 404 or answered.json()["all"]["samples"] == [0] * 30
     first = answer["endpoints"][0]
     assert first["p95"][0] == pytest.approx(0.1, rel=0.022) and first["p95"][-1] == pytest.approx(2.0, rel=0.022)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from watchglass import guard
@@ -262,6 +262,33 @@ async def test_a_client_that_breaks_off_is_no_error_of_ours(own: OwnLoop, monkey
 
     await own.bridge(inner())(_scope("/thread"), _nothing, gone)
     assert not guard.errors
+
+
+async def test_a_websocket_crosses_and_is_closed_when_the_loop_stops(own: OwnLoop) -> None:
+    app = inner()
+
+    @app.websocket("/ws")
+    async def echoes(socket: WebSocket) -> None:
+        await socket.accept()
+        while True:
+            await socket.send_text((await socket.receive_text()).upper())
+
+    came: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    went: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def send(message: Any) -> None:
+        await went.put(message)
+
+    scope = {**_scope("/ws"), "type": "websocket", "scheme": "ws", "subprotocols": []}
+    task = asyncio.create_task(own.bridge(app)(scope, came.get, send))
+    came.put_nowait({"type": "websocket.connect"})
+    assert (await went.get())["type"] == "websocket.accept"
+    for word in ("one", "two"):
+        came.put_nowait({"type": "websocket.receive", "text": word})
+        assert (await went.get())["text"] == word.upper()
+    own.stop()
+    assert await asyncio.wait_for(went.get(), 1) == {"type": "websocket.close", "code": 1001}
+    await asyncio.wait_for(task, 1)
 
 
 def _scope(path: str, query: bytes = b"") -> dict[str, Any]:

@@ -31,10 +31,11 @@ def index_of(value: float) -> int:
 
 
 def bounds_of(index: int) -> tuple[float, float]:
-    """The open lower and closed upper bound of a bucket."""
+    """The open lower and closed upper bound of a bucket; the last one has no upper bound."""
     if index == ZERO:
         return 0.0, 0.0
-    return 2.0 ** (index / PER_DOUBLING), 2.0 ** ((index + 1) / PER_DOUBLING)
+    upper = 2.0 ** ((index + 1) / PER_DOUBLING) if index < _HIGHEST else float("inf")
+    return 2.0 ** (index / PER_DOUBLING), upper
 
 
 def pack(counts: Mapping[int, int]) -> bytes:

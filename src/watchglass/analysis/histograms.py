@@ -46,11 +46,6 @@ def percentile(packed: bytes, quantile: float, low: float | None = None, high: f
     return None if isnan(value) else value
 
 
-def counts(packed: Sequence[bytes]) -> list[int]:
-    """How many values each histogram holds."""
-    return [int(np.frombuffer(one, _PAIRS)["count"].sum(dtype=np.int64)) for one in packed]
-
-
 def counts_over(packed: Sequence[bytes], threshold: float) -> list[int]:
     """How many values of each histogram lie over the threshold.
 

@@ -196,7 +196,7 @@ def _sentence(rows: Sequence[Endpoint], whole: Endpoint) -> str:
     if first is None:
         return NO_REQUESTS
     return (
-        f"{words.plural(len(rows), 'endpoint')}, {words.figure(whole.rate)} requests; "
+        f"{words.plural(len(rows), 'endpoint')}, {words.rate(whole.rate, 'request')}; "
         f"{first.label} took {words.percent(first.impact)} of the time."
     )
 

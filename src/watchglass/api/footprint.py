@@ -47,9 +47,11 @@ async def read(asked: Asked, window: Window) -> Readings:
 async def footprint(asked: Asked, _parameters: Parameters) -> FootprintAnswer:
     """The line in the footer of the page."""
     found = await figures(asked, SPECS, read)
-    sentence = (
-        f"Watchglass writes {words.figure(found['rows'])} rows and keeps {words.figure(found['stored'])}; "
-        f"{words.figure(found['dropped'])} records dropped."
+    sentence = words.sentence(
+        found,
+        ("stored", lambda stored: f"Watchglass keeps {words.figure(stored)}"),
+        ("rows", lambda rows: f"{words.rate(rows, 'row')} written"),
+        ("dropped", lambda dropped: f"{words.rate(dropped, 'record')} dropped"),
     )
     return FootprintAnswer(**asked.head("footprint", "Watchglass", sentence), figures=found)
 

@@ -46,6 +46,16 @@ async def latency(asked: Asked, parameters: LatencyParameters) -> LatencyAnswer:
     )
 
 
+async def of_endpoint(asked: Asked, key: Key) -> LatencyAnswer:
+    """P50, P95 and P99 of one endpoint in each slot of the window, as `all`."""
+    slots = asked.window.slots(asked.step)
+    line = await _endpoint(asked, key, slots)
+    number = sum(line.samples)
+    sentence = f"{label(key)}: {words.plural(number, 'request')}."
+    missing = None if number else Missing(reason=NO_REQUESTS)
+    return LatencyAnswer(**asked.head("latency", label(key), sentence, missing), times=slots, all=line, endpoints=[])
+
+
 async def _top(asked: Asked, number: int) -> list[Key]:
     """The endpoints whose requests took the most time; unmatched paths are not one."""
     groups = await asked.reader.select(DURATION, asked.window, by=(METHOD, ROUTE))

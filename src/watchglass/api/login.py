@@ -17,6 +17,7 @@ from watchglass.api.visitors import visitor_of
 
 WRONG = "This login link is wrong, has expired or was used before. Make a new one where the service runs:"
 TOO_MANY = "Too many attempts with wrong login links. Wait a minute, then make a new one where the service runs:"
+AWAY = "The store, which keeps the links, does not answer: only a link printed by this very process would do."
 LOG_IN = "Logging in uses up the link. Without one, make one where the service runs:"
 ELSEWHERE = "The service decides itself who may see its monitoring; there is no login of Watchglass's own."
 
@@ -85,8 +86,8 @@ class Login:
         return response
 
     def _why(self) -> str:
-        trouble = self._context.tokens.trouble
-        return f"{WRONG} {trouble}" if trouble else WRONG
+        """Without the details of the store's trouble: anyone may read this."""
+        return f"{AWAY} {WRONG}" if self._context.tokens.trouble else WRONG
 
     def _notice(self, request: Request, status: int, sentence: str, token: str, wanted: str) -> Response:
         notice = Notice(

@@ -46,10 +46,12 @@ async def read(asked: Asked, window: Window) -> Readings:
 async def tile(asked: Asked, _parameters: Parameters) -> Tile:
     """Connections, cache hit ratio, slow statements and size."""
     found = await figures(asked, SPECS, read)
-    sentence = (
-        f"{words.figure(found['connections'])} of {words.figure(found['connections_max'])} connections; "
-        f"{words.figure(found['cache_hit_ratio'])} cache hits, "
-        f"{words.figure(found['slow_statements'])} slow statements."
+    most = found["connections_max"]
+    sentence = words.sentence(
+        found,
+        ("connections", lambda now: f"{words.figure(now)} of {words.figure(most)} connections"),
+        ("cache_hit_ratio", lambda hits: f"{words.figure(hits)} cache hits"),
+        ("slow_statements", lambda slow: words.rate(slow, "slow statement")),
     )
     return Tile(**asked.head("tile_postgresql", "PostgreSQL", sentence, _missing(found)), figures=found)
 

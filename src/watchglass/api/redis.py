@@ -72,10 +72,11 @@ async def read_details(asked: Asked, window: Window) -> Readings:
 async def tile(asked: Asked, _parameters: Parameters) -> Tile:
     """Hit rate, memory and evictions."""
     found = await figures(asked, SPECS, read)
-    hit_rate, evictions = found["hit_rate"], found["evictions"]
-    sentence = (
-        f"{words.figure(hit_rate)} of look-ups hit{words.change(hit_rate, asked.than)}; "
-        f"{words.figure(found['memory_used'])} used, {words.figure(evictions)} evictions."
+    sentence = words.sentence(
+        found,
+        ("hit_rate", lambda hits: f"{words.figure(hits)} of look-ups hit{words.change(hits, asked.than)}"),
+        ("memory_used", lambda used: f"{words.figure(used)} used"),
+        ("evictions", lambda evictions: words.rate(evictions, "eviction")),
     )
     return Tile(**asked.head("tile_redis", "Redis", sentence, _missing(asked, found.values())), figures=found)
 
@@ -85,8 +86,9 @@ async def memory(asked: Asked, _parameters: Parameters) -> RedisMemoryAnswer:
     found = await figures(asked, {"memory_used": USED, "memory_max": LIMIT}, _read_memory)
     used, limit = found["memory_used"], found["memory_max"]
     share = used.value / limit.value if used.value is not None and limit.value else None
-    of = f"{words.percent(share)} of {words.figure(limit)}" if share is not None else "no limit is set"
-    head = asked.head("redis_memory", "Redis memory", f"{words.figure(used)} used, {of}.", _missing(asked, [used]))
+    of = f", {words.percent(share)} of {words.figure(limit)}" if share is not None else "; no limit is known"
+    sentence = words.sentence(found, ("memory_used", lambda used: f"{words.figure(used)} used{of}"))
+    head = asked.head("redis_memory", "Redis memory", sentence, _missing(asked, [used]))
     times = asked.window.slots(asked.step)
     return RedisMemoryAnswer(
         **head, used=used, limit=limit, used_share=share, times=times, line=used.spark or [None] * len(times)
@@ -107,7 +109,8 @@ async def detailed(asked: Asked, _parameters: Parameters) -> RedisAnswer:
         )
         for name, (hits, misses) in sorted(now.items(), key=lambda item: -sum(item[1]))
     ]
-    sentence = f"{words.figure(found['hit_rate'])} of look-ups hit, over {words.plural(len(types), 'cache type')}."
+    over = words.plural(len(types), "cache type")
+    sentence = words.sentence(found, ("hit_rate", lambda hits: f"{words.figure(hits)} of look-ups hit, over {over}"))
     return RedisAnswer(
         **asked.head("redis", "Redis by cache type", sentence, _missing(asked, found.values())),
         figures=found,

@@ -58,11 +58,10 @@ def _errors(counts: Sequence[Group], slots: Sequence[int], requests: list[float 
 async def tile(asked: Asked, _parameters: Parameters) -> Tile:
     """P95, requests/s and errors of all requests."""
     found = await figures(asked, SPECS, read)
-    p95, rate, errors = found["p95"], found["rate"], found["errors"]
-    sentence = (
-        f"P95 is {words.figure(p95)}{words.change(p95, asked.than)}; "
-        f"{words.figure(rate)} requests, {words.figure(errors)} errors."
-        if p95.value is not None
-        else p95.reason or ""
+    sentence = words.sentence(
+        found,
+        ("p95", lambda p95: f"P95 is {words.figure(p95)}{words.change(p95, asked.than)}"),
+        ("rate", lambda rate: words.rate(rate, "request")),
+        ("errors", lambda errors: f"{words.figure(errors)} errors"),
     )
     return Tile(**asked.head("tile_api", "API", sentence), figures=found)

@@ -14,9 +14,9 @@ from watchglass.api import cards, overview, paths, ranges, redis, system
 from watchglass.api.asking import Asked, Parameters
 from watchglass.api.auth import guard_token
 from watchglass.api.context import Context
-from watchglass.api.endpoints import EndpointsParameters, endpoints
+from watchglass.api.endpoints import EndpointsParameters, endpoints, identified
 from watchglass.api.health import HealthAnswer
-from watchglass.api.latency import LatencyParameters, latency
+from watchglass.api.latency import LatencyParameters, latency, of_endpoint
 from watchglass.api.models import (
     EndpointsAnswer,
     LatencyAnswer,
@@ -122,6 +122,13 @@ def _answers(add: APIRouter) -> None:
     @add.get(f"{paths.API}/api/endpoints")
     async def per_endpoint(question: Question, sorting: Annotated[EndpointsParameters, Depends()]) -> EndpointsAnswer:
         return await endpoints(question, sorting)
+
+    @add.get(f"{paths.API}/api/endpoints/{{endpoint_id}}/latency")
+    async def of_one(endpoint_id: str, question: Question) -> LatencyAnswer:
+        key = identified(endpoint_id)
+        if key is None:
+            raise HTTPException(404, "There is no such endpoint. Take its endpoint_id from the list of endpoints.")
+        return await of_endpoint(question, key)
 
     @add.get(f"{paths.API}/api/latency")
     async def over_time(question: Question, parameters: Annotated[LatencyParameters, Depends()]) -> LatencyAnswer:

@@ -74,8 +74,13 @@ async def detailed(asked: Asked, _parameters: Parameters) -> Tile:
 
 
 def _answer(asked: Asked, card: str, found: dict[str, Figure]) -> Tile:
-    cpu, memory, disk = (words.figure(found[name]) for name in ("cpu", "memory", "disk"))
-    return Tile(**asked.head(card, "System", f"CPU {cpu}, memory {memory}, disk {disk}."), figures=found)
+    sentence = words.sentence(
+        found,
+        ("cpu", lambda cpu: f"CPU {words.figure(cpu)}"),
+        ("memory", lambda memory: f"memory {words.figure(memory)}"),
+        ("disk", lambda disk: f"disk {words.figure(disk)}"),
+    )
+    return Tile(**asked.head(card, "System", sentence), figures=found)
 
 
 async def _mean(asked: Asked, window: Window, meter: Meter) -> Reading:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from watchglass.api.models import Figure
 
 NOTHING = "no data"
@@ -69,6 +71,20 @@ def quantity(value: float | None, unit: str) -> str:
 def figure(one: Figure) -> str:
     """The value of a figure with its unit."""
     return quantity(one.value, one.unit)
+
+
+def rate(one: Figure, thing: str) -> str:
+    """15 requests/s: a rate, spoken; `thing` takes an s."""
+    return f"{number(one.value)} {thing}{'' if one.value == 1 else 's'}/{one.unit.partition('/')[2]}"
+
+
+def sentence(found: Mapping[str, Figure], *parts: tuple[str, Callable[[Figure], str]]) -> str:
+    """One sentence of what is known: the text of each named figure that has a value, else why the first has none."""
+    known = [say(found[name]) for name, say in parts if found[name].value is not None]
+    if not known:
+        return found[parts[0][0]].reason or NOTHING
+    text = "; ".join((known[0], ", ".join(known[1:]))) if len(known) > 1 else known[0]
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def plural(count: float, thing: str) -> str:
