@@ -91,10 +91,7 @@ def _smallest(state: State, before: State, lowest: int) -> float | None:
 def _largest(state: State, before: State, highest: int) -> float | None:
     if state.max is None or before.max is None or state.max > before.max:
         return state.max
-    try:
-        return min(state.max, bounds_of(highest)[1])
-    except OverflowError:  # the last bucket has no upper bound that a float can hold
-        return state.max
+    return min(state.max, bounds_of(highest)[1])
 
 
 def _point(meter: Meter, attributes: Attributes, gain: State, time: int) -> Point:
