@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
@@ -337,6 +338,31 @@ async def test_uvicorn_serves_an_observed_application(serve: Callable[..., str])
     assert observed.requests() == HELLO
     [trace] = observed.traces
     assert f"{trace.root.parent_id:016x}" == "cd" * 8
+
+
+async def test_a_client_that_leaves_a_stream_of_a_real_server_is_noted(serve: Callable[..., str]) -> None:
+    app = service()
+
+    async def forever() -> AsyncIterator[bytes]:
+        while True:
+            yield b"data: tick\n\n"
+            await asyncio.sleep(0.01)
+
+    @app.get("/events")
+    async def events() -> StreamingResponse:
+        return StreamingResponse(forever(), media_type="text/event-stream")
+
+    observed = observe(app)
+    async with httpx.AsyncClient(base_url=serve(app)) as client, client.stream("GET", "/events") as answer:
+        await anext(answer.aiter_bytes())
+        assert observed.active() == 1
+    for _ in range(300):
+        if observed.requests():
+            break
+        await asyncio.sleep(0.01)
+    assert observed.requests() == {("GET", "/events", "200", "client_disconnect"): 1}
+    assert observed.streams() == {("GET", "/events", "http"): 1}
+    assert observed.active() == 0
 
 
 # Our own paths -----------------------------------------------------------------------------------------------------

@@ -120,16 +120,15 @@ class Layer:
         self._serving: int | None = None
         self.stopped = False
 
-    async def __call__(self, call: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, call: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         kind = scope["type"]
         if self.stopped or MARK in scope:
-            await call(scope, receive, send)
-        elif kind in ("http", "websocket"):
-            await self._serve(call, scope, receive, send)
-        elif kind == "lifespan":
-            await self._lifespan(call, scope, receive, send)
-        else:
-            await call(scope, receive, send)
+            return call(scope, receive, send)
+        if kind in ("http", "websocket"):
+            return self._serve(call, scope, receive, send)
+        if kind == "lifespan":
+            return self._lifespan(call, scope, receive, send)
+        return call(scope, receive, send)
 
     async def _serve(self, call: Application, scope: Scope, receive: Receive, send: Send) -> None:
         if os.getpid() != self._serving:

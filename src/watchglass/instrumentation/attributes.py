@@ -40,7 +40,7 @@ def of_scope(scope: Scope) -> dict[str, Any]:
     method = str(scope.get("method", "GET"))
     attributes: dict[str, Any] = {
         "http.request.method": method if method in KNOWN_METHODS else OTHER_METHOD,
-        "url.path": safe_text(str(scope.get("path", "")), PATH_LIMIT),
+        "url.path": safe_text(redaction.text(str(scope.get("path", "")), limit=PATH_LIMIT), PATH_LIMIT),
         "url.scheme": safe_text(str(scope.get("scheme", "ws" if websocket else "http"))),
     }
     if method not in KNOWN_METHODS:

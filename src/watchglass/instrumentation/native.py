@@ -27,7 +27,8 @@ try:
     from fastapi.telemetry import _api
 
     _telemetry, _key = _api._RequestTelemetry, _api._REQUEST_TELEMETRY_KEY
-    _telemetry(span=None, span_method="GET", tracer=None, logger=None, data=None, _mount_prefix="")
+    _telemetry(span=None, span_method="GET", tracer=None, logger=None, data=None, _mount_prefix="", _exceptions=[])
+    _ = _telemetry.tracer, _telemetry.logger, _telemetry.route, _telemetry.status_code
     _globals = trace._TRACER_PROVIDER, metrics._internal._METER_PROVIDER, _logs._internal._LOGGER_PROVIDER
 except (ImportError, AttributeError, TypeError):
     _telemetry = _key = None
@@ -90,19 +91,18 @@ class Native:
         """Put a request object of ours into the scope and return it; None where there is none."""
         if _telemetry is None:
             return None
-        telemetry = _telemetry(
-            span=request.span if enabled else None,
-            span_method=span_method(request),
-            data=None,
-            _mount_prefix=root_path.rstrip("/"),
-        )
         if enabled:
+            telemetry = _telemetry(span=request.span, span_method=span_method(request))
             self._equip(telemetry, request)
+        else:  # as cheaply as it can be made: the class has the defaults of what is not set
+            telemetry = _telemetry.__new__(_telemetry)
+            telemetry.span = telemetry.data = None
+            telemetry._exceptions = []
+        telemetry._mount_prefix = root_path.rstrip("/")
         scope[SCOPE_KEY] = telemetry
         return telemetry
 
     def _equip(self, telemetry: Any, request: Request) -> None:
-        telemetry.data = _api.TelemetryData()
         if request.span is not None and self._config["operation_spans"]:
             telemetry.tracer = self.tracer()
         provider = self._provider("logs", "logger_provider", _logs.get_logger_provider)

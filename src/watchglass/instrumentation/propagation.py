@@ -21,7 +21,7 @@ _TRACEPARENT = re.compile(rb"[ \t]*(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{
 _W3C = frozenset({"traceparent", "tracestate", "baggage"})
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
-_EMPTY = TraceState.get_default()
+EMPTY_STATE = TraceState.get_default()
 
 Headers = Mapping[bytes, bytes]
 
@@ -32,7 +32,7 @@ class Parent(NamedTuple):
     trace_id: int
     span_id: int
     sampled: bool
-    state: TraceState = _EMPTY
+    state: TraceState = EMPTY_STATE
 
 
 class Incoming(NamedTuple):
@@ -85,9 +85,21 @@ def _extract(headers: Headers) -> Incoming:
     return Incoming(Parent(found.trace_id, found.span_id, found.trace_flags.sampled, found.trace_state), context)
 
 
-def span_context(trace_id: int, span_id: int, sampled: bool, state: TraceState = _EMPTY) -> SpanContext:
-    """A local span's context."""
-    return SpanContext(trace_id, span_id, False, _SAMPLED if sampled else _NOT_SAMPLED, state)
+class CarriedSpan(NonRecordingSpan):
+    """A span that records nothing and tells the ids of a request to whoever asks."""
+
+    def __init__(self, request: Request, state: TraceState) -> None:
+        self._request = request
+        self._state = state
+
+    @property
+    def _context(self) -> SpanContext:
+        return self.get_span_context()
+
+    def get_span_context(self) -> SpanContext:
+        request = self._request
+        flags = _SAMPLED if request.sampled else _NOT_SAMPLED
+        return SpanContext(request.trace_id, request.span_id, False, flags, self._state)
 
 
 def remote_span(parent: Parent) -> Span:

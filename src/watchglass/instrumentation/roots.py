@@ -13,11 +13,11 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, Tracer
 
 from watchglass.instrumentation import attributes, contrib
 from watchglass.instrumentation.native import SCOPE_KEY, Native
-from watchglass.instrumentation.propagation import Parent, Reader, remote_span, span_context
+from watchglass.instrumentation.propagation import EMPTY_STATE, CarriedSpan, Parent, Reader, remote_span
 from watchglass.instrumentation.providers import host_tracer
 from watchglass.instrumentation.request import (
     Request,
@@ -107,7 +107,7 @@ class Roots:
             span: Span = request.span
         else:
             request = _own_request(scope, method, start, parent)
-            span = NonRecordingSpan(_span_context(request, parent))
+            span = CarriedSpan(request, EMPTY_STATE if parent is None else parent.state)
         return Root(request, scope, root_path, trace.set_span_in_context(span, context))
 
     def _take_over(self, root: Root) -> None:
@@ -203,12 +203,6 @@ def _own_request(scope: Scope, method: str, start: float, parent: Parent | None)
     if parent is None:
         return Request(new_trace_id(), new_span_id(), None, True, start, method, scope["type"])
     return Request(parent.trace_id, new_span_id(), parent.span_id, parent.sampled, start, method, scope["type"])
-
-
-def _span_context(request: Request, parent: Parent | None) -> trace.SpanContext:
-    if parent is None:
-        return span_context(request.trace_id, request.span_id, request.sampled)
-    return span_context(request.trace_id, request.span_id, request.sampled, parent.state)
 
 
 def _local_parent() -> Parent | None:

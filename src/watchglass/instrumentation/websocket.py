@@ -7,6 +7,7 @@ from watchglass.instrumentation.attributes import error_type
 from watchglass.instrumentation.exchange import Instruments, Message, Receive, Send
 from watchglass.instrumentation.propagation import response_headers
 from watchglass.instrumentation.roots import Root
+from watchglass.instrumentation.tail import CLIENT_DISCONNECT
 
 _NORMAL = (1000, 1001)
 _HTTP_SCHEME = {"ws": "http", "wss": "https"}
@@ -68,7 +69,8 @@ class Connection:
     def fail(self, error: BaseException) -> None:
         """Take note of what the application raised; a client that left normally is no error."""
         request = self._root.request
-        if type(error).__name__ == "WebSocketDisconnect" and getattr(error, "code", None) in _NORMAL:
+        if type(error).__name__ == "WebSocketDisconnect":
+            request.error = None if getattr(error, "code", None) in _NORMAL else CLIENT_DISCONNECT
             return
         request.error = error_type(error)
         if not self._accepted and request.status is None and isinstance(error, Exception):
