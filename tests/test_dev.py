@@ -54,7 +54,7 @@ def test_the_versions_checked_are_those_promised() -> None:
 def test_a_fresh_clone_sets_itself_up_once_without_uv(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    tell = ["run", "python", "-c", "import sys, watchglass; print(sys.prefix, watchglass.__file__)"]
+    tell = ["run", "python", "-c", "import sys, typing_extensions, watchglass as w; print(sys.prefix, w.__file__)"]
     first = dev(*tell, folder=clone, HOME=str(tmp_path), PYTHON=sys.executable)
     assert first.returncode == 0, first.stderr
     assert "Installing uv into .dev" in first.stderr
