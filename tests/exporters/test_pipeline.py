@@ -1,97 +1,26 @@
-"""What a process measures and logs is in PostgreSQL, exactly once, whatever the weather."""
+"""What a process measures and logs is in PostgreSQL, exactly once."""
 
 from __future__ import annotations
 
-import os
+import asyncio
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import asyncpg
 import pytest
 
-from support.databases import run
+from support.pipelines import answer, fetch, line, process, select, trace, until
+from watchglass import guard, meters
 from watchglass.analysis.buckets import unpack
-from watchglass.analysis.windows import Window
+from watchglass.errors import DatabaseNotConfigured
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.recorder import Recorder
-from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_REQUESTS, SYSTEM_CPU_UTILIZATION, Meter
-from watchglass.records import Instance, LogRecord, SpanRecord, Trace
+from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_REQUESTS, SYSTEM_CPU_UTILIZATION
 from watchglass.settings import Settings
-from watchglass.store.reader import Group, Reader
 
 Start = Callable[..., Pipeline]
-
-
-def process(pid: int = 1) -> Instance:
-    return Instance("shop", "", "1.0", os.urandom(8).hex(), "host-a", pid, time.time())
-
-
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def start(recorder: Recorder) -> Iterator[Start]:
-    started: list[Pipeline] = []
-
-    def begin(dsn: str | None, **settings: object) -> Pipeline:
-        made = Settings(app_database_url=dsn, **settings)  # type: ignore[arg-type]
-        pipeline = Pipeline(made, process(), recorder.collect)
-        started.append(pipeline)
-        pipeline.start()
-        return pipeline
-
-    yield begin
-    for pipeline in started:
-        pipeline.stop(5.0)
-
-
-def answer(recorder: Recorder, route: str, status: str, seconds: float) -> None:
-    recorder.histogram(HTTP_SERVER_REQUEST_DURATION, ("GET", route, status, None, "http")).record(seconds)
-
-
-def line(message: str, time_ns: int | None = None) -> LogRecord:
-    return LogRecord(time_ns or time.time_ns(), 9, "INFO", "shop", message, {"user": 7}, "ab" * 16, "cd" * 8)
-
-
-def trace(route: str = "/a") -> Trace:
-    now = time.time_ns()
-    attributes = {"http.route": route, "http.request.method": "GET", "http.response.status_code": 500}
-    root = SpanRecord(1 << 100, 1 << 60, None, f"GET {route}", "server", now - 2_000_000, now, attributes, "ValueError")
-    child = SpanRecord(
-        1 << 100, 5, 1 << 60, "SELECT", "client", now - 1_500_000, now - 500_000, {"db.system.name": "postgresql"}
-    )
-    return Trace(root, [root, child], "error", 3)
-
-
-def select(dsn: str, meter: Meter, **more: object) -> list[Group]:
-    async def ask() -> list[Group]:
-        reader = Reader(dsn)
-        try:
-            return await reader.select(meter.name, Window(0, time.time() + 60), **more)  # type: ignore[arg-type]
-        finally:
-            await reader.close()
-
-    return run(ask())
-
-
-def fetch(dsn: str, query: str) -> list[asyncpg.Record]:
-    async def ask() -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(dsn)
-        try:
-            return await connection.fetch(query)
-        finally:
-            await connection.close()
-
-    return run(ask())
-
-
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def test_requests_are_counted_exactly(start: Start, recorder: Recorder, database_url: str) -> None:
@@ -142,3 +71,143 @@ def test_logs_and_traces_arrive_within_a_second(start: Start, database_url: str)
         "error",
     )
     assert (stored["child"], stored["duration"], stored["dropped_spans"]) == ("SELECT", pytest.approx(0.002), 3)
+
+
+def test_metrics_arrive_with_the_clock(start: Start, recorder: Recorder, store_url: str) -> None:
+    start(store_url, flush_interval=1)
+    answer(recorder)
+    until(lambda: bool(select(store_url, HTTP_SERVER_REQUEST_DURATION)), seconds=5)
+    answer(recorder)
+    until(lambda: select(store_url, HTTP_SERVER_REQUEST_DURATION)[0].count == 2, seconds=5)
+
+
+def test_the_end_flushes_once_more(start: Start, recorder: Recorder, store_url: str) -> None:
+    pipeline = start(store_url, flush_interval=300)
+    until(lambda: pipeline.status.state == "ok")
+    answer(recorder)
+    pipeline.offer_log(line("last words"))
+    pipeline.stop()
+    assert [group.count for group in select(store_url, HTTP_SERVER_REQUEST_DURATION)] == [1]
+    assert [row["message"] for row in fetch(store_url, "SELECT message FROM watchglass.logs")] == ["last words"]
+    assert "watchglass-export" not in {thread.name for thread in threading.enumerate()}
+    assert not fetch(store_url, "SELECT FROM pg_stat_activity WHERE application_name = 'watchglass writer'")
+
+
+def test_what_came_before_the_first_connection_is_exported_too(
+    start: Start, recorder: Recorder, database_url: str
+) -> None:
+    answer(recorder)
+    pipeline = start(database_url)
+    pipeline.offer_log(line("early"))
+    pipeline.stop()
+    assert [group.count for group in select(database_url, HTTP_SERVER_REQUEST_DURATION)] == [1]
+    assert len(fetch(database_url, "SELECT FROM watchglass.logs")) == 1
+
+
+def test_it_can_end_and_start_again(start: Start, recorder: Recorder, store_url: str) -> None:
+    pipeline = start(store_url)
+    for _ in range(3):
+        answer(recorder)
+        pipeline.stop()
+        pipeline.stop()
+        pipeline.start()
+        pipeline.start()
+    pipeline.flush_now()
+    assert [group.count for group in select(store_url, HTTP_SERVER_REQUEST_DURATION)] == [3]
+    assert sum(thread.name == "watchglass-export" for thread in threading.enumerate()) == 1
+    assert len(fetch(store_url, "SELECT FROM watchglass.instances")) == 1
+
+
+def test_nothing_starts_by_itself(recorder: Recorder, store_url: str) -> None:
+    pipeline = Pipeline(Settings(app_database_url=store_url), process(), recorder.collect)  # type: ignore[arg-type]
+    assert "watchglass-export" not in {thread.name for thread in threading.enumerate()}
+    assert (pipeline.status.state, pipeline.status.last_flush) == ("starting", None)
+    assert pipeline.status.message == "Telemetry is stored once the process serves."
+    pipeline.stop()
+
+
+def test_an_import_starts_nothing() -> None:
+    code = "import threading, watchglass.exporters.pipeline; assert threading.active_count() == 1"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_a_database_it_says_how_to_set_one(start: Start) -> None:
+    pipeline = start(None)
+    assert pipeline.status.state == "off"
+    assert "Set DATABASE_URL" in pipeline.status.message
+    pipeline.offer_log(line("x"))
+    with pytest.raises(DatabaseNotConfigured):
+        pipeline.flush_now()
+    pipeline.stop()
+
+
+def test_its_status_is_a_sentence(start: Start, store_url: str) -> None:
+    pipeline = start(store_url)
+    pipeline.flush_now()
+    status = pipeline.status
+    assert (status.state, status.message) == ("ok", "Telemetry is being stored.")
+    assert status.last_flush == pytest.approx(time.time(), abs=5)
+    assert (status.queued, status.dropped, status.clamped) == (
+        {"logs": 0, "traces": 0},
+        {"logs": 0, "traces": 0, "metrics": 0},
+        0,
+    )
+
+
+def test_it_measures_itself(start: Start, recorder: Recorder, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "errors", type(guard.errors)({"somewhere": 2}))
+    pipeline = start(store_url, flush_interval=300, records_interval=60, queue_size=100)
+    until(lambda: pipeline.status.state == "ok")
+    answer(recorder)
+    for number in range(103):
+        pipeline.offer_log(line(str(number)))
+    states = {(state.meter.name, *state.values): state for state in pipeline.collect()}
+    assert states["watchglass.queue.size", "logs"].sum == 100
+    assert states["watchglass.dropped", "logs", "queue_full"].sum == 3
+    assert states["watchglass.series",].sum == 1
+    pipeline.flush_now()
+    pipeline.flush_now()
+    [rows] = select(store_url, meters.WATCHGLASS_ROWS_WRITTEN, where={"signal": "logs"})
+    [errors] = select(store_url, meters.WATCHGLASS_ERRORS, by=("where",))
+    [durations] = select(store_url, meters.WATCHGLASS_FLUSH_DURATION, by=("signal",))
+    [dropped] = select(store_url, meters.WATCHGLASS_DROPPED, where={"signal": "logs"})
+    assert (rows.sum, dropped.sum, errors.key, errors.sum) == (100, 3, ("somewhere",), 2)
+    assert (durations.key, durations.count) == (("metrics",), 1)
+    assert durations.sum > 0
+
+
+def test_jobs_run_on_its_loop_and_again_when_they_fail(
+    start: Start, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from watchglass.exporters import cycle
+
+    monkeypatch.setattr(cycle, "_JOB_PAUSE", 0.01)
+    monkeypatch.setattr(guard, "strict", False)
+    pipeline, runs, ended = start(store_url), [], threading.Event()
+
+    async def job() -> None:
+        runs.append((threading.current_thread().name, guard.own_work.get()))
+        if len(runs) < 3:
+            raise ValueError("broken")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    pipeline.run_on_loop(job)
+    until(lambda: len(runs) == 3)
+    assert set(runs) == {("watchglass-export", True)}
+    pipeline.stop()
+    assert ended.is_set()
+
+
+def test_a_job_may_borrow_the_connection(start: Start, store_url: str) -> None:
+    pipeline, found = start(store_url), []
+    pipeline.flush_now()
+
+    async def job() -> None:
+        async with pipeline.borrow() as connection:
+            found.append(await connection.fetchval("SELECT count(*) FROM watchglass.instances"))
+
+    pipeline.run_on_loop(job)
+    until(lambda: found == [1])

@@ -1,0 +1,140 @@
+"""Forked children are processes of their own, and a process that ends has its last numbers stored."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import watchglass
+from support.pipelines import fetch, select
+from watchglass.meters import HTTP_SERVER_REQUEST_DURATION
+
+PATHS = [str(Path(watchglass.__file__).parents[1]), str(Path(__file__).parents[1])]
+BEGIN = """
+import atexit, os, sys, threading
+from support.pipelines import answer, line, process
+from watchglass.exporters.pipeline import Pipeline
+from watchglass.instrumentation.recorder import Recorder
+from watchglass.settings import Settings
+
+recorder = Recorder()
+pipeline = Pipeline(Settings(app_database_url=sys.argv[1]), process(), recorder.collect)
+
+def in_a_child(work):
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0, "the child failed"
+
+def answers(number):
+    for _ in range(number):
+        answer(recorder)
+"""
+
+
+def run_script(dsn: str, script: str) -> None:
+    begin = f"import sys; sys.path[:0] = {PATHS!r}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", begin + BEGIN + script, dsn], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def by_process(dsn: str) -> list[int]:
+    groups = select(dsn, HTTP_SERVER_REQUEST_DURATION, by=("service.instance.id",))
+    return sorted(group.count for group in groups)
+
+
+def test_a_child_of_a_process_that_exports_counts_for_itself(store_url: str) -> None:
+    run_script(
+        store_url,
+        """
+pipeline.start()
+answers(5)
+pipeline.offer_log(line("of the parent"))
+pipeline.flush_now()
+answers(1)
+pipeline.offer_log(line("of the parent too"))
+parent = pipeline.instance
+
+def child():
+    assert threading.active_count() == 1
+    assert pipeline.instance.instance_id != parent.instance_id
+    assert pipeline.instance.pid == os.getpid()
+    assert pipeline.status.state == "starting"
+    assert pipeline.status.queued == {"logs": 0, "traces": 0}
+    pipeline.start()
+    answers(3)
+    pipeline.offer_log(line("of the child"))
+    pipeline.flush_now()
+    answers(1)
+    pipeline.stop()
+
+in_a_child(child)
+answers(2)
+pipeline.flush_now()
+pipeline.stop()
+""",
+    )
+    assert by_process(store_url) == [4, 8]
+    lines = [row["message"] for row in fetch(store_url, "SELECT message FROM watchglass.logs ORDER BY 1")]
+    assert lines == ["of the child", "of the parent", "of the parent too"]
+
+
+def test_workers_forked_from_a_parent_that_serves_nothing_count_from_zero(store_url: str) -> None:
+    """As gunicorn --preload does."""
+    run_script(
+        store_url,
+        """
+answers(4)
+
+def child():
+    answers(1)
+    pipeline.start()
+    answers(2)
+    pipeline.stop()
+
+for _ in range(2):
+    in_a_child(child)
+assert threading.active_count() == 1
+""",
+    )
+    assert by_process(store_url) == [2, 2]
+
+
+def test_a_child_that_serves_nothing_exports_nothing(store_url: str) -> None:
+    run_script(
+        store_url,
+        """
+pipeline.start()
+answers(1)
+pipeline.flush_now()
+in_a_child(lambda: answers(10))
+pipeline.stop()
+""",
+    )
+    assert by_process(store_url) == [1]
+
+
+def test_the_last_numbers_are_stored_at_exit(store_url: str) -> None:
+    run_script(
+        store_url,
+        """
+atexit.register(pipeline.stop)
+pipeline.start()
+pipeline.flush_now()
+answers(7)
+""",
+    )
+    assert by_process(store_url) == [7]
+
+
+def test_a_process_that_ends_at_once_still_ends(store_url: str) -> None:
+    run_script(store_url, "atexit.register(pipeline.stop)\npipeline.start()\nanswers(1)\n")
