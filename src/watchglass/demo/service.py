@@ -37,7 +37,7 @@ def create_app(settings: watchglass.Settings | None = None) -> FastAPI:
     app.state.redis_url = settings.redis_dsn or "redis://127.0.0.1:6379/0"
     app.include_router(router)
     for cache_type in SECONDS:
-        watchglass.cache(cache_type, prefix=f"{cache_type}:")
+        watchglass.cache(cache_type)
     observed: FastAPI = watchglass.observe(app, settings)
     return observed
 
