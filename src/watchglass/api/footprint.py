@@ -23,8 +23,8 @@ UNREAD = "Watchglass wrote nothing about itself in this window."
 SPECS = {
     "rows": Spec("Rows written", "{row}/s", "rate"),
     "flush_p95": Spec("Flush, P95", "s", "p95", "up"),
-    "series": Spec("Series in memory", "{series}", "last", "up"),
-    "queue": Spec("Records waiting", "{record}", "last", "up"),
+    "series": Spec("Series of a process, at most", "{series}", "max", "up"),
+    "queue": Spec("Records waiting in a process, at most", "{record}", "max", "up"),
     "dropped": Spec("Records dropped", "{record}/h", "rate", "up"),
     "errors": Spec("Own errors", "{error}/h", "rate", "up"),
     "stored": Spec("Stored", "By", "last", "up"),
@@ -69,9 +69,9 @@ async def _rate(asked: Asked, window: Window, meter: Meter, per: float = 1.0) ->
 
 
 async def _gauge(asked: Asked, window: Window, meter: Meter, *by: str) -> Reading:
-    """A gauge of every process, added up."""
-    groups = await asked.reader.select(meter.name, window, by=(*by, "service.instance.id"), step=asked.step)
-    return newest(groups, window.slots(asked.step), UNREAD)
+    """The largest a process has. Not their sum: in the newest slot some have not reported yet."""
+    groups = await asked.reader.select(meter.name, window, by=by, step=asked.step)
+    return newest(groups, window.slots(asked.step), UNREAD, lambda group: group.max)
 
 
 async def _flush(asked: Asked, window: Window) -> Reading:

@@ -1,0 +1,64 @@
+"""The whole way: a service that is observed answers the API from the own loop, with figures of its own requests."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+import watchglass
+from watchglass.wiring import house
+
+
+async def test_a_service_shows_its_own_requests_to_who_logs_in_and_to_nobody_else(
+    store_url: str, serve: Callable[..., str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    app = FastAPI()
+
+    @app.get("/things/{name}")
+    async def thing(name: str) -> str:
+        await asyncio.sleep(0.05)
+        return name
+
+    settings = watchglass.Settings(service_name="shop", app_database_url=store_url, flush_interval=1)
+    url = serve(watchglass.observe(app, settings))
+    try:
+        async with httpx.AsyncClient(base_url=url) as client:
+            assert (await client.get("/health/live")).json() == {"status": "alive"}
+            assert (await client.get("/api/monitoring/advanced/summary")).status_code == 401
+            for number in range(20):
+                assert (await client.get(f"/things/{number}")).status_code == 200
+            printed = await eventually(lambda: re.search(r"login\?token=(\S+)", capfd.readouterr().err))
+            answer = await client.post("/ui/monitoring/login", data={"token": printed.group(1)})
+            assert answer.status_code == 303
+            row = await first_endpoint(client, requests=20)
+        assert row["label"] == "GET /things/{name}"
+        assert row["statuses"] == {"200": 20}
+        assert 0.05 <= row["p50"]["value"] < 0.5
+    finally:
+        watchglass.unobserve(app)
+    assert house() is None
+
+
+async def first_endpoint(client: httpx.AsyncClient, requests: int) -> dict[str, object]:
+    deadline = time.monotonic() + 15
+    while True:
+        answer = await client.get("/api/monitoring/api/endpoints", params={"range": "15m"})
+        rows = answer.json()["endpoints"]
+        if (rows and rows[0]["requests"] >= requests) or time.monotonic() > deadline:
+            assert len(rows) == 1
+            return rows[0]  # type: ignore[no-any-return]
+        await asyncio.sleep(0.2)
+
+
+async def eventually(look: Callable[[], re.Match[str] | None]) -> re.Match[str]:
+    deadline = time.monotonic() + 15
+    while (found := look()) is None:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    return found
