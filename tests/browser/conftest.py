@@ -115,7 +115,7 @@ async def opened(page: Page) -> AsyncIterator[Callable[..., Awaitable[Page]]]:
 
     async def open_(shop: Shop, query: str = "") -> Page:
         await page.goto(await shop.link(PAGE + query))
-        await page.wait_for_url(f"**{PAGE}{query}")
+        await page.wait_for_url(f"**{PAGE}{query}*")
         await page.wait_for_selector("body:not(:has([data-body][aria-busy]))")
         return page
 

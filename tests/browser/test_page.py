@@ -42,7 +42,7 @@ async def test_a_used_link_does_not_log_in_again(
 ) -> None:
     link = await shop.link()  # type: ignore[attr-defined]
     await page.goto(link)
-    await page.wait_for_url("**/ui/monitoring/advanced")
+    await page.wait_for_url("**/ui/monitoring/advanced*")
     await page.context.clear_cookies()
     await page.goto(link)
     await expect(page.locator("main")).to_contain_text("was used before")
@@ -207,7 +207,7 @@ async def test_without_its_store_the_page_says_why_and_stays_usable(
     assert made is not None
     token = await made.context.tokens.new("ann", "admin")
     await page.goto(f"{shop.url}/ui/monitoring/login?token={token.text}")  # type: ignore[attr-defined]
-    await page.wait_for_url("**/ui/monitoring/advanced")
+    await page.wait_for_url("**/ui/monitoring/advanced*")
     await expect(page.locator("[data-notice]")).to_contain_text("127.0.0.1:1/shop does not answer")
     await expect(page.locator("#latency")).to_contain_text("No figures: the store does not answer.")
     await page.get_by_role("link", name="24h").click()

@@ -190,7 +190,7 @@ async def test_findings_show_the_worst_first_and_what_to_do(context: Context, fr
 
     context.findings = found
     card = await fragment("setup")
-    assert card.index("It does not answer.") < card.index("It is not installed.")
+    assert card.index("It does not answer.") < card.index("<details") < card.index("It is not installed.")
     assert "CREATE EXTENSION x;" in card and "1 in order" in text_of(card)
     assert "level-critical" in card
 

@@ -72,6 +72,20 @@ def test_evictions_from_nothing_are_notable_once_there_are_many() -> None:
     assert judged("tile_redis", "evictions", figure(240.0, "{key}/h", 0.0)).sentence == "+240/h vs an hour ago"
 
 
+def test_what_should_not_happen_is_notable_with_nothing_to_compare_with() -> None:
+    found = judged("tile_postgresql", "slow_statements", figure(3.0, "{statement}/h"))
+    assert (found.level, found.sentence) == ("warning", "with nothing earlier to compare with")
+    assert judged("tile_postgresql", "slow_statements", figure(0.0, "{statement}/h")).level is None
+    assert judged("tile_api", "p95", figure(9.0, "s")).level is None
+
+
+def test_a_latency_beyond_what_is_slow_is_a_finding_compared_or_not() -> None:
+    assert levels.latency_level(figure(1.2, "s"), slow=1.0) == "warning"
+    assert levels.latency_level(figure(0.9, "s"), slow=1.0) is None
+    assert levels.latency_level(figure(0.9, "s", 0.1), slow=1.0) == "warning"
+    assert levels.latency_level(figure(None, "s"), slow=1.0) is None
+
+
 def test_what_is_not_known_is_not_judged() -> None:
     assert judged("tile_api", "p95", figure(None, "s")).level is None
     assert judged("tile_api", "unheard_of", figure(9.9, "s")).rule is None

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support.past import Process, request
 from watchglass.api.cards import CARDS
 from watchglass.ui import static
 from watchglass.ui.cards import VIEWS
@@ -123,6 +124,20 @@ async def test_the_status_is_public_and_has_no_figures(stranger: httpx.AsyncClie
     assert "Operational" in answer.text
     body = re.sub(r"<head>.*?</head>|<svg hidden.*?</svg>|<[^>]+>", "", answer.text, flags=re.S)
     assert not re.search(r"\d", body)
+
+
+async def test_a_young_service_opens_with_a_short_range(
+    client: httpx.AsyncClient, store_url: str, process: Process, now: float
+) -> None:
+    young = Process(store_url, now - 300)
+    await young.live(now - 300, now, lambda recorder: request(recorder, "/search", 0.1))
+    answer = await client.get(PAGE, params={"sort": "p95"})
+    assert (answer.status_code, answer.headers["location"]) == (307, f"{PAGE}?sort=p95&range=15m")
+    assert (await client.get(PAGE, params={"range": "1h"})).status_code == 200
+    await young.close()
+
+    await process.live(now - 600, now, lambda recorder: request(recorder, "/search", 0.1))
+    assert (await client.get(PAGE)).status_code == 200
 
 
 async def test_the_other_address_leads_to_the_page(client: httpx.AsyncClient) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from watchglass.analysis.windows import Window
 from watchglass.api import cards as questions
 from watchglass.api import overview, paths, ranges
 from watchglass.api.asking import Asked
@@ -32,6 +34,9 @@ COMPONENTS = {
     "disk": "Disk",
     "telemetry": "Telemetry",
 }
+YOUNG = "15m"
+"""The range that the page opens with while the service is younger than that."""
+
 OF_RANGE = ("range", "start", "end", "compare")
 
 
@@ -60,6 +65,9 @@ class Site:
     async def page(self, request: Request) -> Response:
         """The one page, its cards still empty: they ask for their content themselves."""
         query, settings = request.query_params, self._context.settings
+        if not query.keys() & {"range", "start", "end"} and await self._is_young():
+            address = self._pages.base(request) + paths.PAGE
+            return RedirectResponse(f"{address}?{urlencode({**query, 'range': YOUNG})}", 307)
         range_ = query.get("range", "")
         return self._pages.answer(
             request,
@@ -80,6 +88,17 @@ class Site:
             logs_out=self._context.authorize is None,
         )
 
+    async def _is_young(self) -> bool:
+        """Whether every process seen within the default range began lately: a long range would be empty for most."""
+        reader, now = self._context.reader, self._context.clock()
+        if reader is None:
+            return False
+        try:
+            seen = await reader.instances(Window(now - ranges.RANGES[ranges.DEFAULT_RANGE], now))
+        except WatchglassError:
+            return False
+        return bool(seen) and min(one.started_at for one in seen) > now - ranges.RANGES[YOUNG]
+
     async def home(self, request: Request) -> Response:
         """The page of events is not built yet: its address leads to the one page."""
         return RedirectResponse(self._pages.base(request) + paths.PAGE, 307)
@@ -98,7 +117,8 @@ class Site:
             answer = await overview.summary(Asked.of(self._context, _only(query, OF_RANGE)))
         except WatchglassError as error:
             return self._problem(request, error, "cards/no_overview.html", cards=_tiles())
-        tiles: list[Any] = [cards.VIEWS[name][0](tile, query) for name, tile in answer.tiles.items()]
+        settings = self._context.settings
+        tiles: list[Any] = [cards.VIEWS[name][0](tile, query, settings) for name, tile in answer.tiles.items()]
         top = headline.view(tiles, self._unstored())
         return self._pages.answer(request, "cards/overview.html", tiles=tiles, headline=top)
 
@@ -113,7 +133,7 @@ class Site:
             answer = await questions.answer(self._context, name, {**_only(query, OF_RANGE), **own})
         except (WatchglassError, ValidationError) as error:
             return self._problem(request, error, "cards/problem.html", card=questions.CARDS[name])
-        return self._pages.answer(request, template, view=view(answer, query))
+        return self._pages.answer(request, template, view=view(answer, query, self._context.settings))
 
     async def asset(self, request: Request) -> Response:
         return static.serve(request, request.path_params["name"])

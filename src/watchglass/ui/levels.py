@@ -44,6 +44,8 @@ class Rule:
         return tuple(limit for limit in (self.warning, self.critical) if limit is not None)
 
 
+NOTHING_EARLIER = "with nothing earlier to compare with"
+
 SLOWER = Rule(rise=0.2)
 """The rule of every latency."""
 
@@ -89,7 +91,7 @@ def judge(card: str, name: str, figures: Mapping[str, Figure], than: str) -> Jud
             return Judgement(rule, share, level, verdict, verdict + whole)
     if notably_worse(figure, rule):
         verdict = format.change(figure.change, figure.unit)
-        return Judgement(rule, share, "warning", verdict, format.compared(verdict, than))
+        return Judgement(rule, share, "warning", verdict, format.compared(verdict, than) or NOTHING_EARLIER)
     return Judgement(rule, share)
 
 
@@ -105,10 +107,22 @@ def _beyond(share: float, limit: float, rule: Rule) -> bool:
 
 
 def notably_worse(figure: Figure, rule: Rule) -> bool:
-    """Whether the figure changed for the worse by more than the rule lets pass, on enough events."""
+    """Whether the figure changed for the worse by more than the rule lets pass, on enough events.
+
+    With nothing earlier to compare with, what should not happen at all (a rule that has a `least`) is worse than none.
+    """
     change = figure.change
-    if rule.rise is None or change is None or change.verdict != "worse" or (figure.value or 0) < rule.least:
+    if rule.rise is None or (figure.value or 0) < rule.least:
+        return False
+    if change is None:
+        return rule.least > 0
+    if change.verdict != "worse":
         return False
     if figure.unit == "s" and min(figure.samples or 0, figure.previous_samples or 0) < ENOUGH:
         return False
     return change.relative is None or abs(change.relative) >= rule.rise
+
+
+def latency_level(p95: Figure, slow: float) -> Level | None:
+    """A P95 is a finding over `slow` seconds, or when it is notably worse than before."""
+    return "warning" if (p95.value or 0.0) > slow or notably_worse(p95, SLOWER) else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from watchglass.api import words
 from watchglass.api.models import Endpoint, EndpointsAnswer, Figure, Missing
 from watchglass.ui import drawing, format
-from watchglass.ui.levels import RULES, SLOWER, Level, notably_worse
+from watchglass.ui.levels import RULES, Level, latency_level
 
 SORTS = {"impact": "Share of time", "requests": "Requests", "p95": "P95", "errors": "Errors"}
 _SHORT = 10
@@ -58,19 +58,19 @@ def parameters(query: Mapping[str, str]) -> dict[str, str]:
     return {"sort": sort if sort in SORTS else "impact", "limit": limit}
 
 
-def view(answer: EndpointsAnswer, query: Mapping[str, str]) -> EndpointsView:
-    """The rows in the order of the answer."""
+def view(answer: EndpointsAnswer, query: Mapping[str, str], slow: float) -> EndpointsView:
+    """The rows in the order of the answer; a P95 over `slow` seconds is a finding, compared or not."""
     return EndpointsView(
         sentence=answer.sentence,
         sort=parameters(query)["sort"],
-        rows=[_row(one) for one in answer.endpoints],
-        total=_row(answer.total),
+        rows=[_row(one, slow) for one in answer.endpoints],
+        total=_row(answer.total, slow),
         more=answer.more,
         missing=answer.missing,
     )
 
 
-def _row(one: Endpoint) -> Row:
+def _row(one: Endpoint, slow: float) -> Row:
     return Row(
         id=one.endpoint_id,
         method=one.method or "",
@@ -84,7 +84,7 @@ def _row(one: Endpoint) -> Row:
         p99=format.of(one.p99),
         p95_seconds=one.p95.value,
         p95_change=format.change(one.p95.change, "s"),
-        p95_level="warning" if notably_worse(one.p95, SLOWER) else None,
+        p95_level=latency_level(one.p95, slow),
         spark=drawing.spark(one.p95.spark),
         errors=format.of(one.errors),
         error_count=f"{one.error_count:,}" if one.error_count else "",

@@ -26,10 +26,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class SetupView:
-    """What asks for something, the worst first; `fine` names what does not."""
+    """What is wrong, the worst first; what more there could be; `fine` names what is in order."""
 
     sentence: str
     items: list[Item]
+    more: list[Item]
     fine: list[str]
 
 
@@ -37,7 +38,12 @@ def view(answer: SetupAnswer) -> SetupView:
     """Findings that ask for something, and the names of the rest."""
     open_ = sorted((one for one in answer.findings if one.state != "ok"), key=lambda one: ORDER.index(one.state))
     items = [_item(at, one) for at, one in enumerate(open_, start=1)]
-    return SetupView(answer.sentence, items, [one.sentence for one in answer.findings if one.state == "ok"])
+    return SetupView(
+        sentence=answer.sentence,
+        items=[one for one in items if one.level],
+        more=[one for one in items if not one.level],
+        fine=[one.sentence for one in answer.findings if one.state == "ok"],
+    )
 
 
 def _item(at: int, one: Finding) -> Item:

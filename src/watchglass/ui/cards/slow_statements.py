@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from watchglass.api import words
 from watchglass.api.models import Missing, SlowStatementsAnswer, Statement
 from watchglass.ui import format
-from watchglass.ui.levels import SLOWER, Level, notably_worse
+from watchglass.ui.levels import Level, latency_level
 
 SHOWN = 5
 
@@ -43,12 +43,12 @@ class SlowStatementsView:
 
 def view(answer: SlowStatementsAnswer) -> SlowStatementsView:
     """The five with the most time."""
-    rows = [_row(at, one) for at, one in enumerate(answer.statements[:SHOWN], start=1)]
+    rows = [_row(at, one, answer.threshold) for at, one in enumerate(answer.statements[:SHOWN], start=1)]
     more = answer.more + len(answer.statements) - len(rows)
     return SlowStatementsView(answer.sentence, format.quantity(answer.threshold, "s"), rows, more, answer.missing)
 
 
-def _row(at: int, one: Statement) -> Row:
+def _row(at: int, one: Statement, slow: float) -> Row:
     return Row(
         id=f"statement-{at}",
         summary=one.summary,
@@ -58,7 +58,7 @@ def _row(at: int, one: Statement) -> Row:
         calls=f"{one.calls:,}",
         p95=format.of(one.p95),
         p95_change=format.change(one.p95.change, "s"),
-        p95_level="warning" if notably_worse(one.p95, SLOWER) else None,
+        p95_level=latency_level(one.p95, slow),
         longest=format.quantity(one.max, "s"),
         over=f"{one.over_threshold:,}" if one.over_threshold else "",
         errors=words.plural(one.errors, "error") if one.errors else "",
