@@ -25,7 +25,7 @@ def _secret(value: SecretStr | None) -> str:
     return value.get_secret_value() if value else ""
 
 
-def _unusable(url: SecretStr | None, variable: str, expected: str) -> None:
+def _refuse(url: SecretStr | None, variable: str, expected: str) -> None:
     """Refuse a URL that Watchglass was given; overlook one of the service's own that names another database."""
     if url is not None and _secret(url) != os.environ.get(variable):
         raise ValueError(expected)
@@ -130,14 +130,16 @@ class Settings(BaseSettings):
         scheme, separator, rest = _secret(url).partition("://")
         if separator and scheme.split("+")[0] in ("postgresql", "postgres"):
             return SecretStr(f"postgresql://{rest}")
-        return _unusable(url, "DATABASE_URL", "postgresql://user:password@host:port/database")
+        _refuse(url, "DATABASE_URL", "postgresql://user:password@host:port/database")
+        return None
 
     @field_validator("redis_url", mode="after")
     @classmethod
     def _redis_url(cls, url: SecretStr | None) -> SecretStr | None:
         if _secret(url).startswith(("redis://", "rediss://", "unix://", "valkey://", "valkeys://")):
             return url
-        return _unusable(url, "REDIS_URL", "redis://user:password@host:port/0")
+        _refuse(url, "REDIS_URL", "redis://user:password@host:port/0")
+        return None
 
     @field_validator("path_prefix", mode="after")
     @classmethod
