@@ -4,5 +4,6 @@ SELECT
     set_config('statement_timeout', $1::text, true),
     set_config('lock_timeout', $2::text, true),
     set_config('idle_in_transaction_session_timeout', '30s', true),
+    set_config('work_mem', '32MB', true),
     set_config('jit', 'off', true),
     set_config('max_parallel_workers_per_gather', '0', true);

@@ -45,7 +45,7 @@ CREATE TABLE watchglass.metrics (
     buckets bytea,
     PRIMARY KEY (series_id, time, instance_id)
 ) PARTITION BY RANGE (time);
-CREATE INDEX metrics_time ON watchglass.metrics USING brin (time) WITH (pages_per_range = 32);
+CREATE INDEX metrics_time ON watchglass.metrics USING brin (time) WITH (pages_per_range = 32, autosummarize = on);
 
 -- The ledger: a batch is written when its row is here, in the same transaction. Also the cursor of those who follow.
 CREATE TABLE watchglass.batches (
@@ -57,7 +57,7 @@ CREATE TABLE watchglass.batches (
     traces integer NOT NULL,
     PRIMARY KEY (instance_id, sequence)
 );
-CREATE INDEX batches_written_at ON watchglass.batches USING brin (written_at) WITH (pages_per_range = 32);
+CREATE INDEX batches_written_at ON watchglass.batches USING brin (written_at) WITH (pages_per_range = 32, autosummarize = on);
 
 -- Log lines. (instance_id, sequence, position) is their order within a process.
 CREATE TABLE watchglass.logs (
