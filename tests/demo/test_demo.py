@@ -166,6 +166,16 @@ def test_a_service_that_dies_ends_the_demo_with_its_last_words(data: str) -> Non
 # For people
 
 
+def test_the_lines_of_a_request_carry_the_trace_id_of_its_response(data: str) -> None:
+    with Demo("--data", data) as demo:
+        found = httpx.get(f"{demo.urls['service']}/v1/code/search/lexical", params={"q": "zebra crossing"})
+        trace_id = found.headers["x-trace-id"]
+    lines = [json.loads(line) for line in Path(data, "service.log").read_text().splitlines() if "zebra" in line]
+    assert {line["logger"] for line in lines} == {"codesearch.search", "uvicorn.access"}
+    assert {line["trace_id"] for line in lines} == {trace_id}
+    assert all(len(line["span_id"]) == 16 for line in lines)
+
+
 def test_without_json_it_tells_people_where_to_look_and_opens_the_browser(data: str, tmp_path: Path) -> None:
     browser, opened = tmp_path / "browser", tmp_path / "opened"
     browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')

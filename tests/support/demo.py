@@ -28,7 +28,11 @@ class Demo:
         self._listening.start()
 
     def __enter__(self) -> Demo:
-        self.urls = self.ready()
+        try:
+            self.urls = self.ready()
+        except RuntimeError:
+            self.wait()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

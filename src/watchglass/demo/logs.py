@@ -34,7 +34,7 @@ def configure() -> None:
             "formatters": {
                 "json": {
                     "()": structlog.stdlib.ProcessorFormatter,
-                    "foreign_pre_chain": _SHARED,
+                    "foreign_pre_chain": [*_SHARED, structlog.stdlib.ExtraAdder(["trace_id", "span_id"])],
                     "processors": [
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                         structlog.processors.format_exc_info,
