@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from difflib import get_close_matches
@@ -183,6 +184,12 @@ class Settings(BaseSettings):
     def redis_dsn(self) -> str | None:
         """The URL of the service's Redis, or None."""
         return _secret(self.redis_url) or None
+
+    @property
+    def redaction_key(self) -> bytes:
+        """The key under which addresses are hashed: the same in every process that writes to one store."""
+        secret = _secret(self.secret_key) or self.store_dsn or ""
+        return hashlib.blake2b(secret.encode(), digest_size=16, person=b"redaction").digest()
 
     @property
     def active(self) -> bool:

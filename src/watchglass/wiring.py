@@ -24,7 +24,9 @@ from watchglass.exporters import prometheus
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.asgi import Observer, enter, layer_of, leave
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
+from watchglass.instrumentation.logs import LoggingInstrumentor
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.instrumentation.redis import RedisInstrumentor
 from watchglass.instrumentation.routes import clashes
 from watchglass.instrumentation.runtime import RuntimeInstrumentor
 from watchglass.jobs.elected import ElectedJobs
@@ -33,17 +35,6 @@ from watchglass.settings import Settings
 from watchglass.store.access import Access
 from watchglass.store.database import Database
 from watchglass.store.reader import Reader
-
-try:
-    from watchglass.instrumentation.logs import LoggingInstrumentor
-    from watchglass.instrumentation.redis import RedisInstrumentor
-except ModuleNotFoundError:  # being built
-
-    class LoggingInstrumentor:  # type: ignore[no-redef]
-        def instrument(self, **_: Any) -> None: ...
-        def uninstrument(self) -> None: ...
-
-    RedisInstrumentor = LoggingInstrumentor  # type: ignore[misc]
 
 if TYPE_CHECKING:
     from watchglass.jobs.doctor import Finding
@@ -165,7 +156,9 @@ class House:
                 instrumentor.instrument(recorder=self.recorder)
         with guard.protected("instrument"):
             offer_log = self.pipeline.offer_log if self.settings.capture_logs else None
-            LoggingInstrumentor().instrument(offer_log=offer_log, level=self.settings.log_level)
+            LoggingInstrumentor().instrument(
+                offer_log=offer_log, level=self.settings.log_level, key=self.settings.redaction_key
+            )
 
     def _count(self, change: int) -> int:
         """Applications that serve in this process; a fork begins at none."""
