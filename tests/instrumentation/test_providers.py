@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from support.asgi import Observed, get, observe
+from watchglass import guard
 from watchglass.instrumentation.native import Native
 from watchglass.instrumentation.providers import host_tracer, record_client_work
 from watchglass.instrumentation.request import current_request
@@ -256,6 +257,24 @@ async def test_fastapis_data_of_the_request_stays_readable(host: Host) -> None:
 
     await get(observe(app).app, "/data/7")
     assert seen[1] == {"item": 7}
+
+
+@native
+async def test_where_fastapis_telemetry_is_not_as_expected_it_is_left_alone(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(self: Any, *_: Any) -> Any:
+        raise AttributeError("another version of FastAPI")
+
+    app = service()
+    observed = observe(app)
+    monkeypatch.setattr(guard, "strict", False)
+    guard.errors.clear()
+    monkeypatch.setattr(Native, "_equip", other)
+    for _ in range(2):
+        assert (await get(app, "/work")).status == 200
+    assert guard.errors == {"FastAPI's own telemetry": 1}
+    assert observed.requests() == {("GET", "/work", "200", None): 2}
 
 
 # Contrib -----------------------------------------------------------------------------------------------------------

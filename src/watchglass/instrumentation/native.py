@@ -4,20 +4,22 @@ FastAPI leaves a request alone whose scope carries a request object already, and
 chose, mounts included. Where the host uses that telemetry it loses nothing: the object then carries the host's span,
 tracer and logger, and FastAPI's own instruments are recorded as it would have done.
 
-All of this is private to FastAPI. Where it is not as expected there is no stand-in, and FastAPI's telemetry goes on
-beside ours.
+All of this is private to FastAPI. Where it is not as expected there is no stand-in, from the first failure on, and
+FastAPI's telemetry goes on beside ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Tracer
 
+from watchglass import guard
 from watchglass.instrumentation.attributes import span_method
 from watchglass.instrumentation.request import Request
 
@@ -37,6 +39,25 @@ SCOPE_KEY = "fastapi.telemetry"
 _ON_METRICS = ("url.scheme", "http.request.method", "network.protocol.version")
 
 Scope = MutableMapping[str, Any]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _or_give_up(otherwise: Any) -> Callable[[Method], Method]:
+    """Have a method of `Native` end the stand-in where it fails, and return `otherwise`."""
+
+    def decorate(method: Method) -> Method:
+        @wraps(method)
+        def guarded(self: Native, *args: Any) -> Any:
+            try:
+                return method(self, *args)
+            except Exception:
+                self.give_up()
+                guard.caught("FastAPI's own telemetry")
+                return otherwise
+
+        return guarded  # type: ignore[return-value]
+
+    return decorate
 
 
 class Native:
@@ -47,14 +68,23 @@ class Native:
     def __init__(self, app: Any) -> None:
         self._telemetry: Any = getattr(app, "_native_telemetry", None) if self.available else None
         self._config: Any = getattr(app, "_telemetry", None) if self._telemetry is not None else None
+        self._standing_in = self.available
+        self._tracers: tuple[Any, Any] = (None, None)
         self.tells_route = self._telemetry is not None
 
+    def give_up(self) -> None:
+        """Leave FastAPI's own telemetry alone from now on."""
+        self._telemetry = self._config = None
+        self._standing_in = self.tells_route = False
+
+    @_or_give_up(False)
     def enabled(self, scope: Scope, beside_contrib: bool) -> bool:
         """Whether the host would have FastAPI's own telemetry for this request."""
         if self._telemetry is None or beside_contrib or self._nothing_provided() or not self._telemetry.enabled():
             return False
         return not self.excludes(scope)
 
+    @_or_give_up(False)
     def excludes(self, scope: Scope) -> bool:
         """Whether the host excluded this request from FastAPI's own telemetry."""
         exclude = self._config["exclude"] if self._config is not None else None
@@ -72,13 +102,15 @@ class Native:
             and config["logger_provider"] is None
         )
 
+    @_or_give_up(None)
     def tracer(self) -> Tracer | None:
         """The tracer FastAPI would use, where the host has a provider for it and did not turn its spans off."""
         provider = self._provider("tracing", "tracer_provider", trace.get_tracer_provider)
         if provider is None:
             return None
-        tracer: Tracer = self._telemetry._get_tracer(provider=provider)
-        return tracer
+        if provider is not self._tracers[0]:
+            self._tracers = provider, provider.get_tracer("fastapi", _version())
+        return self._tracers[1]  # type: ignore[no-any-return]
 
     def _provider(self, signal: str, name: str, get_global: Callable[[], Any]) -> Any:
         """The provider of a signal that is turned on, or None."""
@@ -87,9 +119,10 @@ class Native:
         provider = self._config[name] or get_global()
         return None if _api._unconfigured(provider) or type(provider).__name__.startswith("NoOp") else provider
 
+    @_or_give_up(None)
     def stand_in(self, scope: Scope, request: Request, root_path: str, enabled: bool) -> Any:
         """Put a request object of ours into the scope and return it; None where there is none."""
-        if _telemetry is None:
+        if not self._standing_in:
             return None
         if enabled:
             telemetry = _telemetry(span=request.span, span_method=span_method(request))
@@ -114,6 +147,7 @@ class Native:
         """The context with the request object, where FastAPI's spans of operations find it."""
         return otel_context.set_value(_key, telemetry, context)
 
+    @_or_give_up(None)
     def meter(self, scope: Scope, request: Request) -> Meter | None:
         """FastAPI's own instruments for this request, if the host has a provider for them."""
         if self._provider("metrics", "meter_provider", metrics.get_meter_provider) is None:

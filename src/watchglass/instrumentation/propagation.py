@@ -92,9 +92,8 @@ class CarriedSpan(NonRecordingSpan):
         self._request = request
         self._state = state
 
-    @property
-    def _context(self) -> SpanContext:
-        return self.get_span_context()
+    def __repr__(self) -> str:
+        return f"CarriedSpan({self.get_span_context()!r})"
 
     def get_span_context(self) -> SpanContext:
         request = self._request

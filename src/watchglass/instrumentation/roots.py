@@ -94,7 +94,7 @@ class Roots:
             root = self._begin(scope, method, start, root_path, self._tracer(scope, native, stack))
         scope[MARK] = root.request
         root.telemetry = self._native.stand_in(scope, root.request, root_path, native)
-        if native:
+        if native and root.telemetry is not None:
             self._take_over(root)
         return root
 
