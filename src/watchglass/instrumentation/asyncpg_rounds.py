@@ -122,7 +122,7 @@ class Preparation:
 class Execution:
     """A statement; with a portal's name, the opening of a cursor."""
 
-    __slots__ = ("more", "observer", "operation", "portal", "start")
+    __slots__ = ("attributes", "observer", "operation", "portal", "start")
 
     def __init__(self, protocol: Rounds, observer: Observer, arguments: Arguments) -> None:
         state = _argument(arguments, 0, "state")
@@ -130,11 +130,12 @@ class Execution:
         self.start = since(protocol, observer, state)
         self.operation = observer.operation(state.query)
         self.portal = _argument(arguments, 2, "portal_name")
-        self.more = _parameters(_argument(arguments, 1, "args")) if protocol.capture_parameters else None
+        parameters = _parameters(_argument(arguments, 1, "args")) if protocol.capture_parameters else None
+        self.attributes = {**self.operation.attributes, **parameters} if parameters else None
 
     def ended(self, protocol: Rounds, result: Any, error: BaseException | None) -> None:
         if not self.portal or error is not None or _is_exhausted(result):
-            self.operation.ended(self.start, error, self.more)
+            self.operation.ended(self.start, error, self.attributes)
         else:
             if protocol.cursors is None:
                 protocol.cursors = {}

@@ -43,13 +43,14 @@ class Operation:
         self,
         start: float,
         error: BaseException | None = None,
-        more: dict[str, Any] | None = None,
+        attributes: dict[str, Any] | None = None,
         end: float | None = None,
         took: float | None = None,
     ) -> None:
         """Take note of one that began at `start` and ended at `end`, readings of the recorder's clock; now by default.
 
-        `took` is given where less time was spent on it than passed, in seconds. `more` are attributes of its span.
+        `took` is given where less time was spent on it than passed, in seconds. `attributes` are those
+        of its span, if not those of all.
         """
         if end is None:
             end = self._clock()
@@ -58,5 +59,4 @@ class Operation:
             kind = error_type(error)
             durations = self._recorder.histogram(DB_CLIENT_OPERATION_DURATION, (*self._values, kind))
         durations.record(end - start if took is None else took)
-        attributes = self.attributes if more is None else {**self.attributes, **more}
-        record_client_work(self.summary, start, end, attributes, kind, self._clock)
+        record_client_work(self.summary, start, end, attributes or self.attributes, kind, self._clock)
