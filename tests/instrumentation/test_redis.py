@@ -15,8 +15,6 @@ import redis
 import redis.asyncio
 import redis.asyncio.cluster
 import redis.cluster
-from redis.backoff import ConstantBackoff
-from redis.retry import Retry
 
 from watchglass import guard
 from watchglass.demo.servers.process import free_port as find_free_port
@@ -422,7 +420,9 @@ def cluster_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--cluster-enabled", "yes"]
     process = subprocess.Popen([str(find_redis()), *options], stdout=subprocess.DEVNULL)
     try:
-        with redis.Redis(port=port, retry=Retry(ConstantBackoff(0.1), 50)) as node:
+        with redis.Redis(port=port) as node:
+            while not answers(node):
+                time.sleep(0.05)
             node.execute_command("CLUSTER ADDSLOTS", *range(16_384))
             while node.execute_command("CLUSTER INFO").get("cluster_state") != "ok":
                 time.sleep(0.05)
@@ -430,6 +430,13 @@ def cluster_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def answers(node: redis.Redis) -> bool:
+    try:
+        return bool(node.ping())
+    except redis.ConnectionError:
+        return False
 
 
 def clustered(recorder: Recorder) -> dict[str, int]:
