@@ -330,6 +330,7 @@ async def test_without_the_clients_count_the_servers_hits_are_an_estimate(
     tile = (await ask(api, "/api/monitoring/cards/tile_redis"))["figures"]
     assert tile["hit_rate"]["value"] == pytest.approx(0.75)
     assert tile["hit_rate"]["basis"] == "estimated" and "server" in tile["hit_rate"]["reason"]
+    assert tile["evictions"]["value"] == 0 and tile["evictions"]["basis"] == "measured"
     assert tile["memory_max"]["value"] is None and "no maxmemory" in tile["memory_max"]["reason"]
 
 

@@ -162,9 +162,9 @@ async def _gauge(asked: Asked, window: Window, meter: Meter) -> Reading:
 
 
 async def _per_hour(asked: Asked, window: Window, meter: Meter) -> Reading:
-    """A counter of the server, per hour of the time the service was reporting."""
+    """A counter of the server, per hour of the time the service was reporting; what was read and did not grow is zero."""
     groups = await asked.reader.select(meter.name, window, step=asked.step)
-    if not groups:
+    if not groups and not await asked.reader.select(REDIS_MEMORY_USED.name, window):
         return Reading(None, reason=UNREAD)
     slots = window.slots(asked.step)
     amounts = line(groups, slots, lambda group: group.sum)
