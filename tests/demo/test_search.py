@@ -10,7 +10,7 @@ import pytest_asyncio
 import redis.asyncio
 
 from watchglass.demo import corpus, library
-from watchglass.demo.cached import Cached
+from watchglass.demo.cached import Cached, client
 from watchglass.demo.search import Search
 
 
@@ -105,5 +105,5 @@ async def test_the_faults_of_the_act_of_errors_are_real(search: Search) -> None:
 
 
 async def test_without_redis_the_answers_stay(pool: asyncpg.Pool, free_port: int) -> None:
-    async with redis.asyncio.Redis(port=free_port, socket_timeout=0.5) as nobody:
+    async with client(f"redis://127.0.0.1:{free_port}/0") as nobody:
         assert await Search(pool, Cached(nobody)).traverse(5, 1)

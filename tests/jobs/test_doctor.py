@@ -8,12 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-import asyncpg
 import pytest
 import redis
 
 from support.databases import execute
-from watchglass import sql
 from watchglass.cli import main
 from watchglass.demo.servers import PostgreSQL, Redis
 from watchglass.jobs.doctor import Finding, diagnose
@@ -206,16 +204,6 @@ def test_the_command_ends_with_0_when_only_notes_are_left(
     assert main(["doctor", "--json"]) == 0
     findings = json.loads(capsys.readouterr().out)
     assert {"subject", "state", "sentence", "remedy", "command"} == set(findings[0])
-
-
-async def test_each_statement_of_the_doctor_prepares(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    try:
-        for name, statement in sql.load("doctor").items():
-            assert statement.startswith(f"/* watchglass:{name} */ ")
-            await connection.prepare(statement)
-    finally:
-        await connection.close()
 
 
 def test_the_doctor_is_quick_when_nothing_answers() -> None:

@@ -13,11 +13,18 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 SECONDS = {"search_results": 30, "embeddings": 600, "graph_traversal": 60}
 
 log = structlog.get_logger("codesearch.cache")
+
+
+def client(url: str) -> Redis:
+    """A client that gives up at once: a cache that is slow to fail costs more than it saves."""
+    return Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
 
 
 class Cached:

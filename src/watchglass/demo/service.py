@@ -13,11 +13,10 @@ from contextlib import asynccontextmanager
 import asyncpg
 import uvicorn
 from fastapi import FastAPI
-from redis.asyncio import Redis
 
 import watchglass
 from watchglass.demo import library, logs
-from watchglass.demo.cached import SECONDS, Cached
+from watchglass.demo.cached import SECONDS, Cached, client
 from watchglass.demo.routes import router
 from watchglass.demo.search import Search
 from watchglass.errors import DatabaseNotConfigured
@@ -45,7 +44,7 @@ def create_app(settings: watchglass.Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Hold a pool of PostgreSQL connections and a Redis client while the service runs."""
-    redis = Redis.from_url(app.state.redis_url, socket_timeout=2)
+    redis = client(app.state.redis_url)
     async with asyncpg.create_pool(app.state.database_url, min_size=2, max_size=8, command_timeout=20) as pool:
         async with pool.acquire() as connection:
             await library.fill(connection)

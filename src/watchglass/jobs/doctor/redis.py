@@ -35,9 +35,12 @@ async def findings(settings: Settings) -> list[Finding]:
 async def read_info(url: str) -> Mapping[str, Any]:
     """What INFO says, on a connection of its own. Raises `RedisError`, `OSError` or `ValueError`."""
     from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
 
     spelled = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
-    async with Redis.from_url(spelled, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS) as client:
+    once = Retry(NoBackoff(), 0)
+    async with Redis.from_url(spelled, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=once) as client:
         info: Mapping[str, Any] = await client.info()
         return info
 
