@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SUBJECT = "PostgreSQL"
 _SECONDS = 4.0  # for a statement; a connection has its own limit
-_OLDEST = 130_000
+_OLDEST = 140_000
 _TELEMETRY = "The telemetry's PostgreSQL"
 
 
@@ -96,7 +96,7 @@ def _version(row: Server, dsn: str, subject: str) -> Finding:
         remedy = "Let DATABASE_URL, or WATCHGLASS_DATABASE_URL, name the primary."
         return Finding(subject, "error", f"{name} is a replica, which takes no writes.", remedy)
     if row["version_number"] < _OLDEST:
-        return Finding(subject, "warning", f"{name} is older than 13, the oldest that is supported.", "Upgrade it.")
+        return Finding(subject, "warning", f"{name} is older than 14, the oldest that is supported.", "Upgrade it.")
     return Finding(subject, "ok", f"{name}.")
 
 
