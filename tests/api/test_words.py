@@ -22,8 +22,8 @@ def test_durations(seconds: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (340, "340 B"), (999.6, "1 kB"), (3400, "3.4 kB"), (34_000_000, "34 MB"), (2.5e15, "2.5 PB"),
-     (9e18, "9,000 PB")],
+    [(0, "0 B"), (340, "340 B"), (999.6, "0.98 kB"), (3400, "3.3 kB"), (64 * 1024**2, "64 MB"), (2.5e15, "2.2 PB"),
+     (9e18, "7,994 PB")],
 )  # fmt: skip
 def test_sizes(count: float, text: str) -> None:
     assert words.size(count) == text

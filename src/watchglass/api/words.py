@@ -34,13 +34,13 @@ def duration(seconds: float | None) -> str:
 
 
 def size(count: float | None) -> str:
-    """340 B, 3.4 kB, 34 MB; a kB has 1,000 bytes."""
+    """340 B, 3.3 kB, 64 MB; a kB has 1,024 bytes, as PostgreSQL and Redis count: maxmemory 64mb reads as 64 MB."""
     if count is None:
         return NOTHING
     for unit in _BYTES:
         if abs(count) < 999.5 or unit == _BYTES[-1]:
             return f"{number(count)} {unit}"
-        count /= 1000
+        count /= 1024
     raise AssertionError
 
 

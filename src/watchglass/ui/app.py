@@ -37,6 +37,7 @@ COMPONENTS = {
 YOUNG = "15m"
 """The range that the page opens with while the service is younger than that."""
 
+COMPARED_WITH = {**ranges.THAN, "previous": "the period before", "none": "nothing"}
 OF_RANGE = ("range", "start", "end", "compare")
 
 
@@ -80,7 +81,7 @@ class Site:
             ranges=list(ranges.RANGES),
             default_range=ranges.DEFAULT_RANGE,
             comparison=query.get("compare", ranges.DEFAULT_COMPARISON),
-            comparisons=ranges.THAN,
+            comparisons=COMPARED_WITH,
             default_comparison=ranges.DEFAULT_COMPARISON,
             tiles=_tiles(),
             visitor=viewer(request),

@@ -14,11 +14,15 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One statement's shape. `over` is the calls beyond the threshold, empty when there is none."""
+    """One statement's shape; `line` is as much of it as one line holds.
+
+    `over` is the calls beyond the threshold, empty when there is none.
+    """
 
     id: str
     summary: str
     text: str
+    line: str
     share: float
     share_text: str
     calls: str
@@ -53,6 +57,7 @@ def _row(at: int, one: Statement, slow: float) -> Row:
         id=f"statement-{at}",
         summary=one.summary,
         text=one.text or "",
+        line=" ".join((one.text or one.summary).split())[:200],
         share=round(one.impact * 100, 1),
         share_text=words.percent(one.impact),
         calls=f"{one.calls:,}",

@@ -3,13 +3,16 @@
 import { LineChart } from "echarts/charts";
 import { AriaComponent, GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
 import * as echarts from "echarts/core";
-import { LabelLayout } from "echarts/features";
 import { CanvasRenderer } from "echarts/renderers";
 import { brushing } from "./brush.js";
 import { duration } from "./units.js";
 
 const PARTS = [AriaComponent, GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent];
-echarts.use([LineChart, ...PARTS, LabelLayout, CanvasRenderer]);
+echarts.use([LineChart, ...PARTS, CanvasRenderer]);
+
+/** Pixels under the lowest name, and between two of them. */
+const FOOT = 26;
+const APART = 14;
 
 const shown = new Map();
 
@@ -49,6 +52,22 @@ function paint({ view, element, data }) {
   const narrow = element.clientWidth < 520;
   const series = data.lines.map((line) => lineOf(line, ink, data.ends && !narrow));
   view.setOption({ ...frame(data, ink, narrow), series }, { replaceMerge: ["series"] });
+  view.setOption({ series: apart(view, data.lines) });
+}
+
+// Names at the ends of lines that lie close are moved apart, none out of the chart.
+function apart(view, lines) {
+  const ends = lines.flatMap(({ id, values }) => {
+    const last = values.findLast((point) => point[1] !== null);
+    return last ? [{ id, y: view.convertToPixel({ yAxisIndex: 0 }, last[1]) }] : [];
+  });
+  ends.sort((a, b) => b.y - a.y);
+  let free = view.getHeight() - FOOT;
+  return ends.map(({ id, y }) => {
+    const at = Math.min(y, free);
+    free = at - APART;
+    return { id, endLabel: { offset: [0, at - y] } };
+  });
 }
 
 function frame(data, ink, narrow) {
@@ -130,8 +149,8 @@ function lineOf(line, ink, named) {
       fontFamily: ink.font,
       fontSize: 12,
       distance: 6,
+      backgroundColor: ink.card,
     },
-    labelLayout: { moveOverlap: "shiftY" },
     markLine: line.limit && limitAt(line.limit, ink),
   };
 }
@@ -196,7 +215,7 @@ function inks(element) {
     probe.style.color = `var(--${token})`;
     return getComputedStyle(probe).color;
   };
-  const ink = { ink: read("ink"), muted: read("muted"), faint: read("trace"), line: read("grid") };
+  const ink = { ink: read("ink"), muted: read("muted"), faint: read("trace"), line: read("grid"), card: read("card") };
   ink.font = getComputedStyle(probe).fontFamily;
   probe.remove();
   return ink;
