@@ -28,13 +28,13 @@ class PostgreSQL:
     async def read(self) -> dict[str, Any]:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._dsn, application_name="watchglass snapshots", seconds=SECONDS)
-        queries = sql.load("snapshots")
-        with reported(self._dsn):
-            async with transaction(self._connection, seconds=SECONDS, readonly=True):
-                row = await self._connection.fetchrow(queries["snapshot_database"])
-                backends = await self._connection.fetch(queries["snapshot_backends"])
-        assert row is not None
-        self._record(dict(row))
+        try:
+            with reported(self._dsn):
+                row, backends = await _ask(self._connection)
+        except BaseException:
+            self._connection.terminate()
+            raise
+        self._record(row)
         return {"version": row["version"], **self._record_backends(backends)}
 
     async def close(self) -> None:
@@ -64,3 +64,12 @@ class PostgreSQL:
         role = rows[0]["role"]
         note = f"The role {role} does not see the state of {hidden} of {sum(by_state.values())} connections."
         return {"hidden_backends": hidden, "note": f"{note} To see them: GRANT pg_monitor TO {role};"}
+
+
+async def _ask(connection: Connection) -> tuple[Mapping[str, Any], Sequence[Any]]:
+    queries = sql.load("snapshots")
+    async with transaction(connection, seconds=SECONDS, readonly=True):
+        row = await connection.fetchrow(queries["snapshot_database"])
+        backends = await connection.fetch(queries["snapshot_backends"])
+    assert row is not None
+    return dict(row), backends

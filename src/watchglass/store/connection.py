@@ -42,6 +42,7 @@ _OF_OTHER_DRIVERS = {
 _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the driver, when the server ends the connection in the middle of its answer
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -94,7 +95,7 @@ async def close(connection: Connection, seconds: float = 1.0) -> None:
     """Close within that time, or give up the connection."""
     try:
         await connection.close(timeout=seconds)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError):
         connection.terminate()
 
 
@@ -160,7 +161,7 @@ def reason_of(error: BaseException, dsn: str) -> str:
             return "a statement took too long and was cancelled"
         case asyncpg.LockNotAvailableError():
             return "a lock was not free in time"
-        case asyncpg.PostgresConnectionError() | asyncpg.InterfaceError():
+        case asyncpg.PostgresConnectionError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return "the connection was lost"
         case ssl.SSLError():
             return f"the encrypted connection failed ({error.reason or 'unknown reason'})"

@@ -102,13 +102,13 @@ class Rows:
             self._sequence,
             self._instance_id,
             position,
-            record.severity,
+            min(max(record.severity, 0), 24),
             self._text(record.level),
             self._text(record.logger),
             self._text(record.message),
             storable_json(record.fields, self._encoding),
-            bytes.fromhex(record.trace_id) if record.trace_id else None,
-            bytes.fromhex(record.span_id) if record.span_id else None,
+            _id(record.trace_id),
+            _id(record.span_id),
             self._optional(record.exception),
         )
 
@@ -121,10 +121,10 @@ class Rows:
             max(root.end_ns - root.start_ns, 0) / 1e9,
             self._instance_id,
             position,
-            status if isinstance(status, int) else None,
+            status if isinstance(status, int) and 0 <= status < 1000 else None,
             trace.dropped_spans,
-            root.trace_id.to_bytes(16, "big"),
-            root.span_id.to_bytes(8, "big"),
+            (root.trace_id % 2**128).to_bytes(16, "big"),
+            (root.span_id % 2**64).to_bytes(8, "big"),
             self._text(root.name),
             self._optional(root.attributes.get("http.route")),
             self._optional(root.attributes.get("http.request.method")),
@@ -143,6 +143,14 @@ class Rows:
 def _moment(nanoseconds: int) -> datetime:
     """A unix time as PostgreSQL has it, in microseconds; times before 1970 or after 9999 are cut."""
     return _EPOCH + timedelta(microseconds=min(max(nanoseconds // 1000, 0), _LAST_MICROSECOND))
+
+
+def _id(text: str | None) -> bytes | None:
+    """An id from hexadecimal; what is none is left out, so that one odd line does not cost its batch."""
+    try:
+        return bytes.fromhex(text) if text else None
+    except ValueError:
+        return None
 
 
 def _span(span: SpanRecord, origin_ns: int) -> dict[str, Any]:

@@ -82,12 +82,20 @@ class Writer:
 
     @asynccontextmanager
     async def borrow(self) -> AsyncIterator[Connection]:
-        """The connection between two batches, for a short transaction of periodic work."""
+        """The connection between two batches, for a short transaction of periodic work.
+
+        It is given up when that fails for the server's sake: nobody knows what state it is in.
+        """
         async with self._lock:
-            if self._connection is None or self._connection.is_closed():
+            connection = self._connection
+            if connection is None or connection.is_closed():
                 raise DatabaseUnavailable(address=address_of(self.dsn), reason="the connection was lost")
-            with reported(self.dsn):
-                yield self._connection
+            try:
+                with reported(self.dsn):
+                    yield connection
+            except DatabaseUnavailable:
+                connection.terminate()
+                raise
 
     async def write(self, batch: Batch) -> None:
         """Store the batch, or find that it is stored already."""
