@@ -98,6 +98,27 @@ async def test_stopping_fixes_the_window_in_the_address_and_asks_no_more(
     assert any("cards/overview" in url for url in sent)
 
 
+async def test_a_hidden_tab_asks_for_nothing_until_it_is_looked_at(shop: Shop, history: None, opened: Open) -> None:
+    page = await opened(shop)
+    await page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.away, configurable: true })")
+    await page.evaluate("window.away = true")
+    await page.wait_for_load_state("networkidle")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    await asyncio.sleep(6)
+    assert sent == []
+    async with page.expect_response(lambda answer: "cards/overview" in answer.url, timeout=1500):
+        await page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
+
+
+async def test_the_tab_s_title_counts_what_is_wrong(shop: Shop, opened: Open) -> None:
+    page = await opened(shop, "?range=15m")
+    await expect(page).to_have_title("shop · Watchglass")
+    await page.evaluate("document.querySelector('[data-findings]').dataset.findings = 2")
+    await page.evaluate("document.dispatchEvent(new CustomEvent('htmx:afterSwap', { bubbles: true }))")
+    await expect(page).to_have_title("(2) shop · Watchglass")
+
+
 async def test_when_the_service_is_away_the_old_figures_stay_and_say_so(
     shop: Shop, history: None, opened: Open, page_problems: list[str]
 ) -> None:

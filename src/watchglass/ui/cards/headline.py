@@ -30,6 +30,11 @@ class Headline:
     sentence: str
     evidence: list[Evidence]
 
+    @property
+    def count(self) -> int:
+        """How many things are not as they should be."""
+        return len(self.evidence) + (self.level is not None)
+
 
 def view(tiles: Sequence[TileView], problem: str | None = None) -> Headline:
     """`problem` is what keeps telemetry from being stored; it comes first."""

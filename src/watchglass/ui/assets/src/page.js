@@ -14,7 +14,16 @@ async function draw(root) {
   for (const place of places) show(place);
 }
 
+// A tab among many says that something is wrong.
+function entitle() {
+  const findings = Number(document.querySelector("[data-findings]")?.dataset.findings ?? 0);
+  document.title = findings ? `(${findings}) ${title}` : title;
+}
+
+const title = document.title;
+
 document.addEventListener("htmx:afterSwap", (event) => {
+  entitle();
   localise(event.target);
   draw(event.target);
 });
