@@ -1,4 +1,4 @@
-"""A thousand known requests, from the application to PostgreSQL, `/metrics` and the API: exact counts, true percentiles.
+"""A thousand known requests, from the application to PostgreSQL, `/metrics` and the API: exact counts, true figures.
 
 Durations are injected through the recorder's clock, so that the truth is known to the last digit; many lie on the edges
 of buckets, where an estimate is worst.

@@ -58,7 +58,9 @@ def test_settings_cannot_change() -> None:
         Settings().flush_interval = 3  # type: ignore[misc]
 
 
-def test_the_service_s_own_database_keeps_the_telemetry_unless_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_s_own_database_keeps_the_telemetry_unless_another_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql+asyncpg://u:p@h/shop")
     assert Settings().store_dsn == Settings().application_dsn == "postgresql://u:p@h/shop"
     monkeypatch.setenv("WATCHGLASS_DATABASE_URL", "postgres://u:p@h/telemetry")

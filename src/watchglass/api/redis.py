@@ -162,7 +162,7 @@ async def _gauge(asked: Asked, window: Window, meter: Meter) -> Reading:
 
 
 async def _per_hour(asked: Asked, window: Window, meter: Meter) -> Reading:
-    """A counter of the server, per hour of the time the service was reporting; what was read and did not grow is zero."""
+    """A counter of the server, per hour of the time the service was reporting; one that was read and stood is zero."""
     groups = await asked.reader.select(meter.name, window, step=asked.step)
     if not groups and not await asked.reader.select(REDIS_MEMORY_USED.name, window):
         return Reading(None, reason=UNREAD)

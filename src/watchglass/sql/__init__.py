@@ -1,8 +1,8 @@
 """All SQL: the final schema, the migrations that lead to it, and one file of named queries per concept.
 
 A query begins with `-- name: x` and at least one line that describes it. It is sent with the mark `/* watchglass:x */`
-behind its first word: a comment in front is not in pg_stat_statements from PostgreSQL 18 on. What the driver words itself
-(BEGIN, COMMIT, COPY "watchglass"..., the look-up of types) carries no mark.
+behind its first word: a comment in front is not in pg_stat_statements from PostgreSQL 18 on. What the driver words
+itself (BEGIN, COMMIT, COPY "watchglass"..., the look-up of types) carries no mark.
 """
 
 from __future__ import annotations
