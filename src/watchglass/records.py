@@ -49,7 +49,7 @@ class Point:
     buckets: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LogRecord:
     """One log line, already redacted. `severity` is OpenTelemetry's severity number (9 INFO, 17 ERROR)."""
 

@@ -65,7 +65,7 @@ class LogCapture:
         try:
             level = level_of(method)
             name = str(event.values.get("logger") or getattr(logger, "name", "") or "structlog")
-            self._offer(self._records.of_event(event, ids, time.time_ns(), level, logging.getLevelName(level), name))
+            self._offer(self._records.of_event(event, ids, time.time(), level, logging.getLevelName(level), name))
         except Exception:
             guard.caught("log capture")
         finally:

@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from watchglass.redaction.names import REDACTED, is_secret_name
@@ -15,6 +16,9 @@ LIMIT: Final = 8192
 
 _MARGIN: Final = 1024
 """Scanned beyond the limit, so that a secret that the limit would cut in half is still recognised."""
+
+_SHORT: Final = 80
+"""Texts up to this length are remembered: most messages and names are said again and again."""
 
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
@@ -60,6 +64,8 @@ def text(message: str, key: bytes | None = None, limit: int = LIMIT) -> str:
     Control characters, those that turn the direction of writing, and halves of surrogate pairs are spelled out
     (`\x1b`). Never raises.
     """
+    if len(message) <= _SHORT and limit >= _SHORT:
+        return _clean_short(message, key)
     if len(message) <= limit:
         return _clean(message, key)
     return f"{_clean(message[: limit + _MARGIN], key)[:limit]}… [{len(message) - limit} characters more]"
@@ -83,6 +89,9 @@ def _clean(message: str, key: bytes | None) -> str:
     if message.count(":") >= 2:
         message = _IPV6.sub(lambda match: _address(match[0], key), message)
     return message
+
+
+_clean_short = lru_cache(maxsize=4096)(_clean)
 
 
 def _by_name(message: str) -> str:
