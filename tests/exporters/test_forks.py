@@ -138,3 +138,32 @@ answers(7)
 
 def test_a_process_that_ends_at_once_still_ends(store_url: str) -> None:
     run_script(store_url, "atexit.register(pipeline.stop)\npipeline.start()\nanswers(1)\n")
+
+
+def test_a_child_asks_the_store_on_a_connection_of_its_own(store_url: str) -> None:
+    run_script(
+        store_url,
+        """
+import asyncio
+from watchglass.store.database import Database
+
+database = Database(sys.argv[1])
+loop = asyncio.new_event_loop()
+
+def backend():
+    return loop.run_until_complete(database.fetch("SELECT pg_backend_pid() AS pid"))[0]["pid"]
+
+first = backend()
+
+def child():
+    global loop
+    loop = asyncio.new_event_loop()
+    assert backend() != first
+    loop.run_until_complete(database.close())
+
+in_a_child(child)
+assert backend() == first
+loop.run_until_complete(database.close())
+loop.close()
+""",
+    )
