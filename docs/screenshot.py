@@ -1,6 +1,6 @@
 """Make docs/screenshot.png: start the demo, let it play its acts, log in with Chromium, look at the page.
 
-    python docs/screenshot.py [--seconds 170] [--theme dark] [--to docs/screenshot.png]
+    python docs/screenshot.py [--seconds 660] [--theme dark] [--to docs/screenshot.png]
 
 Needs the development environment (./dev test makes it) and Chromium on PATH.
 """
@@ -56,7 +56,7 @@ def take(login: str, theme: str, to: Path, wait: float) -> None:
 def main() -> None:
     """Read the arguments and make the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=170, help="how long the demo plays before (default 170)")
+    parser.add_argument("--seconds", type=float, default=660, help="how long the demo plays before (default 660)")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--to", type=Path, default=Path(__file__).with_name("screenshot.png"))
     asked = parser.parse_args()

@@ -91,10 +91,10 @@ def shop(start: Callable[..., Shop], store_url: str, redis_url: str) -> Shop:
 
 
 def usual(recorder: Recorder) -> None:
-    """Five minutes of an earlier process of the shop."""
-    request(recorder, "/books/{number}", 0.02, times=200)
-    request(recorder, "/search", 0.05, times=100)
-    request(recorder, "/checkout", 0.11, times=25, method="POST")
+    """What an earlier process of the shop did, once more."""
+    request(recorder, "/books/{number}", 0.02, times=40)
+    request(recorder, "/search", 0.05, times=20)
+    request(recorder, "/checkout", 0.11, times=5, method="POST")
     for text in ("SELECT * FROM books WHERE number = $1", "SELECT * FROM orders WHERE customer = $1"):
         values = ("postgresql", "SELECT", text[:19], text, None, None)
         recorder.histogram(meters.DB_CLIENT_OPERATION_DURATION, values).record(0.01)
@@ -102,10 +102,11 @@ def usual(recorder: Recorder) -> None:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def history(store_url: str) -> None:
-    """Two hours of the usual, on the store of `shop`."""
+    """Two hours of the usual on the store of `shop`: coarse a while ago, each minute of the last hour."""
     now = float(int(time.time()) // 60 * 60)
     process = Process(store_url, now - 7200)
-    await process.live(now - 7200, now, usual, every=300.0)
+    await process.live(now - 7200, now - 3600, usual, every=600.0)
+    await process.live(now - 3600, now, usual)
     await process.close()
 
 

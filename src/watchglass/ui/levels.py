@@ -91,7 +91,8 @@ def judge(card: str, name: str, figures: Mapping[str, Figure], than: str) -> Jud
             return Judgement(rule, share, level, verdict, verdict + whole)
     if notably_worse(figure, rule):
         verdict = format.change(figure.change, figure.unit)
-        return Judgement(rule, share, "warning", verdict, format.compared(verdict, than) or NOTHING_EARLIER)
+        sentence = format.compared(verdict, than) or (NOTHING_EARLIER if than else "")
+        return Judgement(rule, share, "warning", verdict, sentence)
     return Judgement(rule, share)
 
 

@@ -50,7 +50,8 @@ def _evidence(tile: TileView, one: FigureView) -> Evidence:
     level = one.judgement.level
     assert level is not None
     before = f" (was {_before(one)})" if one.figure.previous is not None and one.change not in ("", "same") else ""
-    text = f"{tile.title} {_lower(one.label)} {one.quantity}, {one.judgement.sentence}{before}"
+    why = f", {one.judgement.sentence}" if one.judgement.sentence else ""
+    text = f"{tile.title} {_lower(one.label)} {one.quantity}{why}{before}"
     return Evidence(level, text, tile.card, one.name)
 
 
