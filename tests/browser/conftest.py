@@ -95,6 +95,9 @@ def usual(recorder: Recorder) -> None:
     request(recorder, "/books/{number}", 0.02, times=40)
     request(recorder, "/search", 0.05, times=20)
     request(recorder, "/checkout", 0.11, times=5, method="POST")
+    recorder.gauge(meters.SYSTEM_CPU_UTILIZATION).set(0.31)
+    recorder.gauge(meters.SYSTEM_MEMORY_UTILIZATION).set(0.62)
+    recorder.gauge(meters.SYSTEM_FILESYSTEM_UTILIZATION, ("/",)).set(0.47)
     for text in ("SELECT * FROM books WHERE number = $1", "SELECT * FROM orders WHERE customer = $1"):
         values = ("postgresql", "SELECT", text[:19], text, None, None)
         recorder.histogram(meters.DB_CLIENT_OPERATION_DURATION, values).record(0.01)

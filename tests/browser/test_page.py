@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 from playwright.async_api import Locator, Page, expect
+
+from watchglass.api import words
 
 Shop = object
 Open = Callable[..., Awaitable[Page]]
@@ -26,15 +30,17 @@ async def asked(page: Page, path: str) -> dict:  # type: ignore[type-arg]
 
 
 async def test_a_link_logs_in_and_the_tiles_show_what_the_api_says(shop: Shop, history: None, opened: Open) -> None:
-    page = await opened(shop)
-    await page.keyboard.press("l")
-    await expect(page.get_by_role("switch")).to_have_attribute("aria-checked", "false")
-    await page.wait_for_load_state("networkidle")
+    """Over an hour that has passed: nothing is written to it between the two answers."""
+    end = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=2)
+    hour = urlencode({"start": (end - timedelta(hours=1)).isoformat(), "end": end.isoformat()})
+    page = await opened(shop, f"?{hour}")
     tiles = (await asked(page, "/api/monitoring/advanced/summary"))["tiles"]
     for card, names in {"tile_api": ("p95", "rate", "errors"), "tile_system": ("cpu", "memory", "disk")}.items():
         for name in names:
-            assert await value(page.locator(f"#{card}-{name}")) == tiles[card]["figures"][name]["value"], name
-    assert re.sub(r"\s", "", await page.inner_text(f"{P95} .value")) == "101ms" or tiles["tile_api"]["figures"]["p95"]
+            figure = page.locator(f"#{card}-{name}")
+            assert await value(figure) == tiles[card]["figures"][name]["value"], name
+    shown = (await page.inner_text(f"{P95} .value")).replace("\N{NO-BREAK SPACE}", " ")
+    assert shown == words.duration(tiles["tile_api"]["figures"]["p95"]["value"])
 
 
 async def test_a_used_link_does_not_log_in_again(
@@ -113,10 +119,13 @@ async def test_a_hidden_tab_asks_for_nothing_until_it_is_looked_at(shop: Shop, h
 
 async def test_the_tab_s_title_counts_what_is_wrong(shop: Shop, opened: Open) -> None:
     page = await opened(shop, "?range=15m")
-    await expect(page).to_have_title("shop · Watchglass")
-    await page.evaluate("document.querySelector('[data-findings]').dataset.findings = 2")
+    await page.keyboard.press("l")
+    await page.wait_for_load_state("networkidle")
+    found = int(await page.get_attribute("[data-findings]", "data-findings") or 0)
+    await expect(page).to_have_title(f"({found}) shop · Watchglass" if found else "shop · Watchglass")
+    await page.evaluate("document.querySelector('[data-findings]').dataset.findings = 7")
     await page.evaluate("document.dispatchEvent(new CustomEvent('htmx:afterSwap', { bubbles: true }))")
-    await expect(page).to_have_title("(2) shop · Watchglass")
+    await expect(page).to_have_title("(7) shop · Watchglass")
 
 
 async def test_when_the_service_is_away_the_old_figures_stay_and_say_so(
@@ -131,6 +140,7 @@ async def test_when_the_service_is_away_the_old_figures_stay_and_say_so(
     await page.context.set_offline(False)
     await expect(page.locator("[data-notice]")).to_be_hidden(timeout=15_000)
     await expect(page.locator("#latency [data-stale]")).to_be_hidden(timeout=15_000)
+    await page.goto("about:blank")
     page_problems.clear()
 
 
@@ -233,6 +243,8 @@ async def test_without_its_store_the_page_says_why_and_stays_usable(
     await page.get_by_role("link", name="24h").click()
     await expect(page).to_have_url(re.compile("range=24h"))
     await expect(page.locator("#setup")).to_contain_text("finding")
+    await page.goto("about:blank")
+    assert page_problems and all("503" in problem for problem in page_problems)
     page_problems.clear()
 
 

@@ -121,7 +121,7 @@ class Site:
         settings = self._context.settings
         tiles: list[Any] = [cards.VIEWS[name][0](tile, query, settings) for name, tile in answer.tiles.items()]
         top = headline.view(tiles, self._unstored())
-        return self._pages.answer(request, "cards/overview.html", tiles=tiles, headline=top)
+        return self._pages.answer(request, "cards/overview.html", tiles=tiles, headline=top, window=answer.window)
 
     async def card(self, request: Request) -> Response:
         """One card's content."""

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from watchglass.api import paths
 from watchglass.errors import AssetsMissing
-from watchglass.ui import static
+from watchglass.ui import format, static
 
 SHARED = ("range", "start", "end", "compare", "latency", "percentile", "sort", "endpoints")
 """Parameters of the page's address, which links within it carry on."""
@@ -44,7 +44,13 @@ class Pages:
     def answer(self, request: Request, template: str, status: int = 200, **values: object) -> Response:
         """A page or a fragment of one; without the built assets, how to build them."""
         nonce, base = secrets.token_urlsafe(16), self.base(request)
-        common = {"base": base, "nonce": nonce, "asset": _asset(base), "link": _link(request.query_params)}
+        common = {
+            "base": base,
+            "nonce": nonce,
+            "asset": _asset(base),
+            "link": _link(request.query_params),
+            "moment": format.moment,
+        }
         try:
             content = self._environment.get_template(template).render(common | values)
         except AssetsMissing as error:

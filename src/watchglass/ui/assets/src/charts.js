@@ -1,14 +1,13 @@
 // Line charts with ECharts, of which only what is used is bundled. Colours come from the style sheet's tokens.
-// The read-out is built of elements, not of markup: the content security policy allows no inline style.
 import { LineChart } from "echarts/charts";
-import { AriaComponent, GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
+import { AriaComponent, GridComponent, TooltipComponent } from "echarts/components";
 import * as echarts from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import { brushing } from "./brush.js";
+import { readout } from "./readout.js";
 import { duration } from "./units.js";
 
-const PARTS = [AriaComponent, GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent];
-echarts.use([LineChart, ...PARTS, CanvasRenderer]);
+echarts.use([LineChart, AriaComponent, GridComponent, TooltipComponent, CanvasRenderer]);
 
 /** Pixels under the lowest name, and between two of them. */
 const FOOT = 26;
@@ -151,7 +150,6 @@ function lineOf(line, ink, named) {
       distance: 6,
       backgroundColor: ink.card,
     },
-    markLine: line.limit && limitAt(line.limit, ink),
   };
 }
 
@@ -162,50 +160,6 @@ function dot(values, at) {
 }
 
 const defined = (point) => point !== undefined && point[1] !== null;
-
-function limitAt(limit, ink) {
-  return {
-    silent: true,
-    symbol: "none",
-    lineStyle: { color: ink.muted, type: [2, 4] },
-    label: { formatter: limit.name, color: ink.muted, position: "insideStartTop" },
-    data: [{ yAxis: limit.value }],
-  };
-}
-
-function readout(points, data) {
-  const box = made("div", "readout");
-  const time = new Date(points[0].axisValue);
-  const head = made("div", "readout-time", form.format(time));
-  head.title = time.toISOString();
-  const table = made("table");
-  const rows = points.filter((point) => point.value[1] !== null).sort((a, b) => b.value[1] - a.value[1]);
-  for (const point of rows) {
-    const row = made("tr");
-    row.append(made("th", "", point.seriesName), made("td", "", duration(point.value[1])));
-    table.append(row);
-  }
-  const count = data.samples?.[points[0].dataIndex];
-  box.append(head, rows.length ? table : made("div", "readout-none", "nothing measured"));
-  if (count) box.append(made("div", "readout-none", `${count.toLocaleString("en")} requests`));
-  return box;
-}
-
-const form = new Intl.DateTimeFormat(undefined, {
-  day: "numeric",
-  month: "short",
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-  hourCycle: "h23",
-});
-
-function made(name, className = "", text = "") {
-  const element = document.createElement(name);
-  element.className = className;
-  element.textContent = text;
-  return element;
-}
 
 // Tokens are resolved by the browser (light-dark() and all): a colour is read where it is used.
 function inks(element) {

@@ -75,14 +75,15 @@ function turnedAway(event) {
 function judge(event) {
   const { requestConfig, xhr, target } = event.detail;
   if (outdated(requestConfig.elt)) return (event.detail.shouldSwap = false);
-  if (xhr.status >= 400) event.detail.shouldSwap = target.getAttribute("aria-busy") === "true" && problemIn(xhr) !== null;
+  if (xhr.status < 400) return;
+  event.detail.shouldSwap = target.getAttribute("aria-busy") === "true" && problemIn(xhr) !== null;
 }
 
 function settle({ detail }) {
   const card = detail.elt.closest("[data-card]");
   if (!card || detail.xhr?.status === 401) return;
   if (detail.successful) outdated(card) || answered(card);
-  else if (detail.xhr?.status >= 400) failed(card, problemIn(detail.xhr) ?? `The service answers with ${detail.xhr.status}.`);
+  else if (detail.xhr?.status >= 400) failed(card, problemIn(detail.xhr) ?? `The service answers ${detail.xhr.status}.`);
 }
 
 const outdated = (card) => askedFor.get(card) !== query().toString();

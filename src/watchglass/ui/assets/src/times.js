@@ -9,12 +9,18 @@ export const clock = (time) => new Intl.DateTimeFormat(undefined, CLOCK).format(
 /** A span of time in the reader's zone. */
 export const span = (from, to) => new Intl.DateTimeFormat(undefined, FORMS.day).formatRange(from, to);
 
+/** A moment in the reader's zone, and in UTC. */
+export function moment(time) {
+  const utc = new Date(time).toISOString().replace("T", " ").replace(/(\.\d+)?Z$/, " UTC");
+  return { local: new Intl.DateTimeFormat(undefined, FORMS.day).format(time), utc };
+}
+
 /** Writes every `<time datetime data-form>` below `root` in the reader's zone. */
 export function localise(root) {
   for (const element of root.querySelectorAll("time[data-form]")) {
     const time = new Date(element.dateTime);
     if (Number.isNaN(time.getTime())) continue;
     element.textContent = new Intl.DateTimeFormat(undefined, FORMS[element.dataset.form]).format(time);
-    element.title = time.toISOString().replace("T", " ").replace(/(\.\d+)?Z$/, " UTC");
+    element.title = moment(time).utc;
   }
 }
