@@ -9,9 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.past import Process, request
+from support.past import Process, browser, request
+from watchglass.api.app import create_app
 from watchglass.api.cards import CARDS
+from watchglass.api.context import Context
+from watchglass.settings import Settings
 from watchglass.ui import static
+from watchglass.ui.app import add_pages
 from watchglass.ui.cards import VIEWS
 
 PAGE = "/ui/monitoring/advanced"
@@ -157,3 +161,38 @@ async def test_logging_out_needs_the_page_s_own_token(client: httpx.AsyncClient)
     assert (await client.post("/ui/monitoring/logout")).status_code == 403
     assert (await client.post("/ui/monitoring/logout", data={"csrf_token": token[1]})).status_code == 303
     assert (await client.get(PAGE)).status_code == 303
+
+
+async def test_under_a_prefix_every_address_has_it() -> None:
+    context = Context(Settings(path_prefix="/ops"), authorize=lambda _: "viewer")
+    async with browser(create_app(context, add_pages)) as client:
+        answer = await client.get(f"/ops{PAGE}")
+        assert answer.status_code == 200
+        addresses = re.findall(r'(?:src|href|hx-get|action)="(/[^"]+)"', answer.text)
+        assert len(addresses) > 10 and all(address.startswith("/ops/ui/") for address in addresses)
+        script = next(address for address in addresses if "/page." in address)
+        assert (await client.get(script)).status_code == 200
+        assert (await client.get("/ops/ui/monitoring")).headers["location"] == f"/ops{PAGE}"
+
+
+async def test_behind_a_proxy_every_address_has_its_root_path() -> None:
+    context = Context(Settings(), authorize=lambda _: "viewer")
+    transport = httpx.ASGITransport(create_app(context, add_pages), root_path="/shop")
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as client:
+        text = (await client.get(f"/shop{PAGE}")).text
+    assert 'hx-get="/shop/ui/monitoring/cards/overview"' in text
+
+
+async def test_without_a_database_the_page_says_what_to_set() -> None:
+    context = Context(Settings(), authorize=lambda _: "viewer")
+    async with browser(create_app(context, add_pages)) as client:
+        assert (await client.get(PAGE)).status_code == 200
+        card = await client.get("/ui/monitoring/cards/overview")
+    assert card.status_code == 503
+    assert "No database is set. Set DATABASE_URL" in card.text
+
+
+async def test_where_the_host_decides_who_may_look_there_is_no_way_to_log_out() -> None:
+    context = Context(Settings(), authorize=lambda _: "viewer")
+    async with browser(create_app(context, add_pages)) as client:
+        assert "logout" not in (await client.get(PAGE)).text
