@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -13,7 +12,7 @@ from urllib.parse import unquote
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from watchglass.errors import SettingsError, UnknownSetting, WatchglassError
+from watchglass.complaints import explain
 
 PREFIX = "WATCHGLASS_"
 
@@ -122,7 +121,7 @@ class Settings(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise _explain(error) from None
+            raise explain(error, type(self).model_fields, PREFIX) from None
 
     @field_validator("database_url", "app_database_url", mode="after")
     @classmethod
@@ -195,59 +194,3 @@ class Settings(BaseSettings):
     def active(self) -> bool:
         """Whether to observe: enabled, and the OpenTelemetry SDK not disabled."""
         return self.enabled and os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"
-
-
-_ALLOWED = {
-    "greater_than": "more than {gt}",
-    "greater_than_equal": "at least {ge}",
-    "less_than_equal": "at most {le}",
-    "literal_error": "one of {expected}",
-    "string_too_short": "at least {min_length} characters",
-    "too_short": "at least {min_length} characters",
-    "string_too_long": "at most {max_length} characters",
-    "bool_parsing": "true or false",
-    "bool_type": "true or false",
-    "int_parsing": "a whole number",
-    "float_parsing": "a number",
-}
-
-
-def _explain(error: ValidationError) -> WatchglassError:
-    """Turn pydantic's first complaint into one that names the variable and what it allows."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else "settings"
-    if first["type"] == "extra_forbidden":
-        similar = get_close_matches(name, Settings.model_fields, n=1, cutoff=0)
-        return UnknownSetting(name=name, similar=similar[0])
-    field = Settings.model_fields.get(_field_of(name))
-    context = first.get("ctx", {})
-    allowed = _ALLOWED.get(first["type"], "").format_map({**context}) if first["type"] in _ALLOWED else ""
-    if first["type"] == "value_error":
-        allowed = str(context.get("error", ""))
-    bounds = _bounds(field)
-    secret = field is not None and "Secret" in str(field.annotation)
-    return SettingsError(
-        variable=name if name.isupper() else PREFIX + name.upper(),
-        value="(hidden)" if secret else repr(first.get("input")),
-        reason=str(first["msg"]).removeprefix("Value error, "),
-        allowed=bounds or allowed or "a valid value",
-    )
-
-
-def _field_of(name: str) -> str:
-    for field_name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        if name == field_name or (isinstance(alias, AliasChoices) and name in alias.choices):
-            return field_name
-    return name.removeprefix(PREFIX).lower()
-
-
-def _bounds(field: Any) -> str:
-    """The allowed range of a numeric setting, from its constraints."""
-    limits = {}
-    for constraint in getattr(field, "metadata", ()):
-        for key in ("ge", "gt", "le"):
-            if getattr(constraint, key, None) is not None:
-                limits[key] = getattr(constraint, key)
-    low = f"more than {limits['gt']:g}" if "gt" in limits else f"from {limits['ge']:g}" if "ge" in limits else ""
-    return f"{low} to {limits['le']:g}".strip() if "le" in limits else ""

@@ -13,9 +13,10 @@ from pydantic import Field
 
 from watchglass.analysis.windows import Window
 from watchglass.api import words
+from watchglass.api.answers import Endpoint, EndpointsAnswer
 from watchglass.api.asking import Asked, Parameters, Reading, Spec, figure
 from watchglass.api.coverage import NOTHING_COVERED, Coverage, coverage
-from watchglass.api.models import Endpoint, EndpointsAnswer, Missing
+from watchglass.api.models import Missing
 from watchglass.api.requests import ERROR, NO_REQUESTS, STATUS, is_error
 from watchglass.api.series import Line, by_slot, percentile_table, ratio, total
 from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_REQUESTS

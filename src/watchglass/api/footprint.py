@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from watchglass.analysis.windows import Window
 from watchglass.api import words
+from watchglass.api.answers import FootprintAnswer
 from watchglass.api.asking import Asked, Parameters, Reading, Readings, Spec, figures
 from watchglass.api.coverage import coverage
-from watchglass.api.models import FootprintAnswer
 from watchglass.api.series import line, newest, percentile_lines, total
 from watchglass.meters import (
     WATCHGLASS_DROPPED,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from watchglass.api import words
+from watchglass.api.answers import LatencyAnswer, Percentiles
 from watchglass.api.asking import Asked, Parameters
 from watchglass.api.endpoints import METHOD, ROUTE, Key, identify, label
-from watchglass.api.models import LatencyAnswer, Missing, Percentiles
+from watchglass.api.models import Missing
 from watchglass.api.requests import NO_REQUESTS
 from watchglass.api.series import percentile_lines, total
 from watchglass.meters import HTTP_SERVER_REQUEST_DURATION

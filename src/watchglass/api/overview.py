@@ -9,20 +9,12 @@ from watchglass import __version__
 from watchglass import meters as instruments
 from watchglass.analysis.windows import Window
 from watchglass.api import cards, footprint, postgresql, requests, system
+from watchglass.api.answers import InstanceInfo, MeterFigure, MetersAnswer, StatusAnswer, StorageInfo, SummaryAnswer
 from watchglass.api.asking import Asked, Readings, figures
 from watchglass.api.context import Context
 from watchglass.api.coverage import Coverage, coverage
 from watchglass.api.health import HealthAnswer
-from watchglass.api.models import (
-    InstanceInfo,
-    MeterFigure,
-    MetersAnswer,
-    StatusAnswer,
-    StorageInfo,
-    SummaryAnswer,
-    Tile,
-    TimeWindow,
-)
+from watchglass.api.models import Tile, TimeWindow
 from watchglass.api.series import percentile_table, total
 from watchglass.errors import DatabaseNotConfigured, WatchglassError
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from watchglass.analysis.windows import Window
 from watchglass.api import words
+from watchglass.api.answers import CacheType, RedisAnswer, RedisMemoryAnswer
 from watchglass.api.asking import Asked, Parameters, Reading, Readings, Spec, figure, figures
 from watchglass.api.coverage import coverage
-from watchglass.api.models import CacheType, Figure, Missing, RedisAnswer, RedisMemoryAnswer, Tile
+from watchglass.api.models import Figure, Missing, Tile
 from watchglass.api.series import line, newest, ratio, ratio_line
 from watchglass.meters import (
     CACHE_LOOKUPS,

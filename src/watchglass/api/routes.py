@@ -11,13 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from watchglass.api import cards, overview, paths, ranges, redis, system
-from watchglass.api.asking import Asked, Parameters
-from watchglass.api.auth import guard_token
-from watchglass.api.context import Context
-from watchglass.api.endpoints import EndpointsParameters, endpoints, identified
-from watchglass.api.health import HealthAnswer
-from watchglass.api.latency import LatencyParameters, latency, of_endpoint
-from watchglass.api.models import (
+from watchglass.api.answers import (
     EndpointsAnswer,
     LatencyAnswer,
     MetersAnswer,
@@ -25,8 +19,14 @@ from watchglass.api.models import (
     SlowStatementsAnswer,
     StatusAnswer,
     SummaryAnswer,
-    Tile,
 )
+from watchglass.api.asking import Asked, Parameters
+from watchglass.api.auth import guard_token
+from watchglass.api.context import Context
+from watchglass.api.endpoints import EndpointsParameters, endpoints, identified
+from watchglass.api.health import HealthAnswer
+from watchglass.api.latency import LatencyParameters, latency, of_endpoint
+from watchglass.api.models import Tile
 from watchglass.api.slow_statements import SlowStatementsParameters, slow_statements
 from watchglass.api.visitors import viewer
 
@@ -53,7 +53,7 @@ Question = Annotated[Asked, Depends(asked)]
 def router() -> APIRouter:
     """Every route that answers JSON, and `/metrics`."""
     found = APIRouter()
-    for group in (_public, _answers, _performance):
+    for group in (_public, _answers, _concepts, _performance):
         group(found)
     return found
 
@@ -119,6 +119,8 @@ def _answers(add: APIRouter) -> None:
         answer = await cards.CARDS[name].answer(question, request.query_params)
         return Response(answer.model_dump_json(), media_type="application/json")
 
+
+def _concepts(add: APIRouter) -> None:
     @add.get(f"{paths.API}/api/endpoints")
     async def per_endpoint(question: Question, sorting: Annotated[EndpointsParameters, Depends()]) -> EndpointsAnswer:
         return await endpoints(question, sorting)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from watchglass.api import words
+from watchglass.api.answers import SetupAnswer
 from watchglass.api.asking import Asked, Parameters
-from watchglass.api.models import Finding, Missing, SetupAnswer
+from watchglass.api.models import Missing
 
 NOT_ASKED = "This process has no findings to show."
 
@@ -12,8 +13,7 @@ NOT_ASKED = "This process has no findings to show."
 async def setup(asked: Asked, _parameters: Parameters) -> SetupAnswer:
     """Each finding, what needs attention first. Answers without the store, since it may be what is missing."""
     ask = asked.context.findings
-    found = [Finding.model_validate(one, from_attributes=True) for one in (await ask() if ask else ())]
-    findings = sorted(found, key=lambda finding: _URGENCY[finding.state])
+    findings = sorted(await ask() if ask else (), key=lambda finding: _URGENCY[finding.state])
     open_ones = sum(finding.state != "ok" for finding in findings)
     sentence = f"{words.plural(open_ones, 'finding')} to look at." if open_ones else "Everything is set up."
     missing = None if findings else Missing(reason=NOT_ASKED, command="watchglass doctor")

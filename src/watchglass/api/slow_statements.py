@@ -11,8 +11,9 @@ from pydantic import Field
 
 from watchglass.analysis.windows import Window
 from watchglass.api import words
+from watchglass.api.answers import SlowStatementsAnswer, Statement
 from watchglass.api.asking import Asked, Parameters, Reading, Spec, figure
-from watchglass.api.models import Missing, SlowStatementsAnswer, Statement
+from watchglass.api.models import Missing
 from watchglass.api.postgresql import POSTGRESQL, SYSTEM
 from watchglass.api.requests import ERROR
 from watchglass.api.series import Total, total

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from watchglass.api import words
-from watchglass.api.models import Endpoint, EndpointsAnswer, Figure, Missing
+from watchglass.api.answers import Endpoint, EndpointsAnswer
+from watchglass.api.models import Figure, Missing
 from watchglass.ui import drawing, format
 from watchglass.ui.levels import RULES, Level, latency_level
 

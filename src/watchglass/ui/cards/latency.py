@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from watchglass.api.models import LatencyAnswer, Missing, Percentiles
+from watchglass.api.answers import LatencyAnswer, Percentiles
+from watchglass.api.models import Missing
 
 PERCENTILES = ("p50", "p95", "p99")
 ROLES = {"p50": "low", "p95": "main", "p99": "high"}

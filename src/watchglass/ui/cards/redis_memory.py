@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from watchglass.api.models import Missing, RedisMemoryAnswer
+from watchglass.api.answers import RedisMemoryAnswer
+from watchglass.api.models import Missing
 from watchglass.ui import drawing, format
 from watchglass.ui.levels import RULES, Level
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from watchglass.api.models import Finding, SetupAnswer
+from watchglass.api.answers import SetupAnswer
+from watchglass.jobs.doctor.findings import Finding
 from watchglass.ui.levels import Level
 
 LEVELS: dict[str, Level | None] = {"error": "critical", "warning": "warning", "missing": None, "ok": None}

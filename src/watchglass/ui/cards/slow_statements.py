@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from watchglass.api import words
-from watchglass.api.models import Missing, SlowStatementsAnswer, Statement
+from watchglass.api.answers import SlowStatementsAnswer, Statement
+from watchglass.api.models import Missing
 from watchglass.ui import format
 from watchglass.ui.levels import Level, latency_level
 

@@ -1,0 +1,193 @@
+"""What each question of the API answers, made of the shapes in `models`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from watchglass.api.models import Answer, Figure, Model, Tile, TimeWindow
+from watchglass.jobs.doctor.findings import Finding
+
+
+class Percentiles(Model):
+    """Latency over time in seconds: one value per entry of `LatencyAnswer.times`, None where nothing was measured."""
+
+    label: str
+    p50: list[float | None]
+    p95: list[float | None]
+    p99: list[float | None]
+    samples: list[int]
+    method: str | None = None
+    route: str | None = None
+    endpoint_id: str | None = None
+
+
+class LatencyAnswer(Answer):
+    """Latency of all requests, and of the endpoints with the most impact. `times`: starts of slots, unix seconds."""
+
+    unit: str = "s"
+    times: list[int]
+    all: Percentiles
+    endpoints: list[Percentiles]
+
+
+class Endpoint(Model):
+    """One route template and method, or all unmatched paths as one (`route` None).
+
+    `impact` is its share of the time all requests took. `statuses` counts requests by status code; `errors` is the
+    share of requests that ended with 5xx or an exception, `error_count` their number: the same window and denominator
+    as `requests`.
+    """
+
+    endpoint_id: str
+    label: str
+    method: str | None
+    route: str | None
+    requests: int
+    rate: Figure
+    p50: Figure
+    p95: Figure
+    p99: Figure
+    errors: Figure
+    error_count: int
+    statuses: dict[str, int]
+    impact: float
+
+
+class EndpointsAnswer(Answer):
+    """Endpoints by impact, and all of them together. `more` is the number of endpoints left out."""
+
+    endpoints: list[Endpoint]
+    total: Endpoint
+    more: int = 0
+
+
+class Statement(Model):
+    """A statement's shape as the service's client saw it. `over_threshold` counts calls longer than the threshold."""
+
+    summary: str
+    operation: str | None
+    text: str | None
+    calls: int
+    p95: Figure
+    max: float | None
+    total_seconds: float
+    impact: float
+    errors: int
+    over_threshold: int
+
+
+class SlowStatementsAnswer(Answer):
+    """Statements by total time. `threshold` in seconds; `slow_calls` is the calls over it, of all statements."""
+
+    threshold: float
+    calls: int
+    slow_calls: int
+    statements: list[Statement]
+    more: int = 0
+
+
+class CacheType(Model):
+    """Lookups of one cache type; `hit_rate` is hits over lookups."""
+
+    cache_type: str
+    hits: int
+    misses: int
+    hit_rate: Figure
+
+
+class RedisAnswer(Answer):
+    """Redis in detail: figures by name, hit rate by cache type."""
+
+    figures: dict[str, Figure]
+    cache_types: list[CacheType]
+
+
+class RedisMemoryAnswer(Answer):
+    """Memory used beside its limit. `used_share` is None when Redis has no limit. `times`: unix seconds."""
+
+    used: Figure
+    limit: Figure
+    used_share: float | None
+    times: list[int]
+    line: list[float | None]
+
+
+class SetupAnswer(Answer):
+    """What was detected and what is missing."""
+
+    findings: list[Finding]
+
+
+class FootprintAnswer(Answer):
+    """Watchglass's own cost: figures by name."""
+
+    figures: dict[str, Figure]
+
+
+class SummaryAnswer(Model):
+    """Every tile of the page by the card's name."""
+
+    window: TimeWindow
+    compared_with: TimeWindow | None
+    tiles: dict[str, Tile]
+
+
+class MeterFigure(Model):
+    """One meter over the window, all its series together. Histograms have percentiles, counters a rate per second."""
+
+    unit: str
+    description: str
+    count: int
+    total: float | None = None
+    rate: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    last: float | None = None
+    mean: float | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class MetersAnswer(Model):
+    """Every meter that has data in the window, by name."""
+
+    window: TimeWindow
+    timers: dict[str, MeterFigure]
+    counters: dict[str, MeterFigure]
+    gauges: dict[str, MeterFigure]
+
+
+class InstanceInfo(Model):
+    """A process of the service that reported in the last minutes."""
+
+    instance_id: str
+    service_name: str
+    service_version: str
+    host: str
+    pid: int
+    started_at: datetime
+    last_seen: datetime
+
+
+class StorageInfo(Model):
+    """Whether this process's telemetry is being stored; `message` says what stands in the way. Numbers by signal."""
+
+    state: str
+    message: str | None
+    last_flush: datetime | None
+    queued: dict[str, int]
+    dropped: dict[str, int]
+
+
+class StatusAnswer(Model):
+    """The state of the service and of its telemetry. `instances` is None, for `reason`, when the store is silent."""
+
+    status: str
+    components: dict[str, str]
+    service: str
+    version: str
+    watchglass: str
+    storage: StorageInfo | None
+    instances: list[InstanceInfo] | None
+    reason: str | None = None
