@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from watchglass import guard
-from watchglass.instrumentation.log_records import Event, Ids, LogRecords, level_of
+from watchglass.instrumentation.log_records import Event, Ids, LogRecords, calling_module
 from watchglass.records import LogRecord
 
 _MAX_DEPTH = 2
@@ -46,7 +46,7 @@ class LogCapture:
         if record.levelno < self._threshold or record.name == guard.logger.name or not self.wants(record.levelno):
             return
         here = self._here
-        here.depth += 1
+        here.depth = depth = here.depth + 1
         try:
             event = None
             if here.event is not None:
@@ -56,20 +56,19 @@ class LogCapture:
         except Exception:
             guard.caught("log capture")
         finally:
-            here.depth -= 1
+            here.depth = depth - 1
 
     def event(self, logger: Any, method: str, event: Event, ids: Ids) -> None:
         """Capture an event of structlog that does not reach the standard library."""
         here = self._here
-        here.depth += 1
+        here.depth = depth = here.depth + 1
         try:
-            level = level_of(method)
-            name = str(event.values.get("logger") or getattr(logger, "name", "") or "structlog")
-            self._offer(self._records.of_event(event, ids, time.time(), level, logging.getLevelName(level), name))
+            name = str(event.values.get("logger") or getattr(logger, "name", None) or calling_module())
+            self._offer(self._records.of_event(event, ids, time.time(), method, name))
         except Exception:
             guard.caught("log capture")
         finally:
-            here.depth -= 1
+            here.depth = depth - 1
 
     def hold(self, event: Event | None) -> None:
         """Keep an event that this thread is about to hand to the standard library, rendered."""

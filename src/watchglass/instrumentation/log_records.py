@@ -27,19 +27,27 @@ _LEVELS: Final = {
     "critical": logging.CRITICAL,
     "fatal": logging.CRITICAL,
 }
+_NAMES: Final = {level: logging.getLevelName(level) for level in (10, 20, 30, 40, 50)}
 _SEVERITIES: Final = (1, 5, 9, 13, 17, 21)
 _NAME_LIMIT: Final = 200
+_LOGGING: Final = ("structlog.", "watchglass.instrumentation.")
+_THREADS: Final = ("concurrent.", "threading", "asyncio")
 
 _IDS: Final = frozenset(("trace_id", "span_id", "otelTraceID", "otelSpanID", "otelServiceName", "otelTraceSampled"))
-_OF_RECORDS: Final = frozenset(vars(logging.makeLogRecord({}))) | _IDS | {
-    "message", "asctime", "taskName", "color_message", "_logger", "_name", "_record", "_from_structlog",
-}  # fmt: skip
-"""Attributes of a record that are no fields: the standard library's, and those that servers and structlog add."""
+_OF_RECORDS: Final = frozenset(vars(logging.makeLogRecord({})))
+_FEWEST: Final = len(_OF_RECORDS) + 4
+"""Attributes that every record has, its ids among them; one with no more has no fields."""
 
-_OF_EVENTS: Final = _IDS | {
+_NO_FIELDS: Final = _OF_RECORDS | _IDS | {
+    "message", "asctime", "taskName", "color_message", "_logger", "_name", "_record", "_from_structlog"
+}  # fmt: skip
+"""What the standard library, structlog and servers add to a record."""
+
+_NO_KEYWORDS: Final = _IDS | {
     "event", "level", "log_level", "level_number", "logger", "logger_name", "timestamp", "exc_info", "exception",
     "stack_info", "positional_args", "_record", "_from_structlog",
 }  # fmt: skip
+"""What structlog and its processors add to an event."""
 
 
 class Event(NamedTuple):
@@ -68,28 +76,32 @@ class LogRecords:
         self._key = key
 
     def of_record(self, record: logging.LogRecord, ids: Ids, event: Event | None = None) -> LogRecord:
-        """A record of the standard library; `event` is what structlog rendered it from."""
+        """A record of the standard library that has its ids; `event` is what structlog rendered it from."""
         values = record.__dict__
-        fields = {name: values[name] for name in values.keys() - _OF_RECORDS} if len(values) > _FEWEST else {}
+        skip = _NO_FIELDS
+        fields: Mapping[str, Any] = values if len(values) > _FEWEST else {}
         if event is None and isinstance(record.msg, Mapping) and "event" in record.msg:
             event = Event(record.msg)
-        if event is not None:
-            fields.update((name, value) for name, value in event.values.items() if name not in _OF_EVENTS)
+        if event is None:
+            message, exception = _formatted(record), None
+        else:
+            message, exception = _of_event(event.values), self._exception_of(event)
+            extras = {name: fields[name] for name in fields.keys() - _NO_FIELDS}
+            fields, skip = {**extras, **event.values}, _NO_KEYWORDS
         if record.stack_info:
-            fields["stack"] = record.stack_info
-        message = _formatted(record) if event is None else _of_event(event.values)
-        exception = None if event is None else self._exception_of(event)
+            fields = {**fields, "stack": record.stack_info}
         if exception is None and record.exc_info:
             exception = self.exception(record.exc_info)
-        return self._made(
-            record.created, record.levelno, record.levelname, record.name, message, fields, ids, exception
-        )
+        level = record.levelno, record.levelname
+        shown = redaction.fields(fields, self._key, skip) if fields else {}
+        return self._made(record.created, level, record.name, message, shown, ids, exception)
 
-    def of_event(self, event: Event, ids: Ids, seconds: float, level: int, level_name: str, name: str) -> LogRecord:
-        """An event of structlog that never reaches the standard library."""
-        fields = {key: value for key, value in event.values.items() if key not in _OF_EVENTS}
+    def of_event(self, event: Event, ids: Ids, seconds: float, method: str, name: str) -> LogRecord:
+        """An event of structlog, logged by `method`, that never reaches the standard library."""
         message, exception = _of_event(event.values), self._exception_of(event)
-        return self._made(seconds, level, level_name, name, message, fields, ids, exception)
+        fields = redaction.fields(event.values, self._key, _NO_KEYWORDS)
+        level = _LEVELS.get(method, logging.INFO)
+        return self._made(seconds, (level, _NAMES.get(level, "TRACE")), name, message, fields, ids, exception)
 
     def exception(self, exc_info: Any) -> str | None:
         """The text of what `exc_info=` of a logging call stands for: without the variables of any frame."""
@@ -108,29 +120,24 @@ class LogRecords:
     def _made(
         self,
         seconds: float,
-        level: int,
-        level_name: str,
+        level: tuple[int, str],
         name: str,
         message: str,
-        fields: Mapping[str, Any],
+        fields: dict[str, Any],
         ids: Ids,
         exception: str | None,
     ) -> LogRecord:
         return LogRecord(
             round(seconds * 1e9),
-            severity(level),
-            level_name if level_name.isalpha() else redaction.text(level_name, None, _NAME_LIMIT),
+            severity(level[0]),
+            level[1] if level[1].isalpha() else redaction.text(level[1], None, _NAME_LIMIT),
             redaction.text(name, None, _NAME_LIMIT),
             redaction.text(message, self._key),
-            redaction.fields(fields, self._key) if fields else {},
+            fields,
             ids[0] or None,
             ids[1] or None,
             exception,
         )
-
-
-_FEWEST: Final = len(vars(logging.makeLogRecord({})))
-"""Attributes that every record has; one with no more has no fields."""
 
 
 def _formatted(record: logging.LogRecord) -> str:
@@ -151,12 +158,12 @@ def _of_event(values: Mapping[str, Any]) -> str:
         return str(message)
 
 
-def calling_module(depth: int) -> str:
-    """The module that logs, from `depth` frames above on; "structlog" where the call came by another thread."""
-    frame: Any = sys._getframe(depth)
+def calling_module() -> str:
+    """The module that logs by a logger without a name; "structlog" where the call came by another thread."""
+    frame: Any = sys._getframe(6)  # past this module's callers and most of structlog
     while frame is not None:
-        module = str(frame.f_globals.get("__name__", ""))
-        if not module.startswith(("structlog.", "watchglass.instrumentation.")):
-            return "structlog" if module.startswith(("concurrent.", "threading", "asyncio")) else module
+        module: str = frame.f_globals.get("__name__", "")
+        if not module.startswith(_LOGGING):
+            return "structlog" if module.startswith(_THREADS) else module
         frame = frame.f_back
     return "structlog"

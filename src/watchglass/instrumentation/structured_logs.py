@@ -55,7 +55,7 @@ class StructuredLogs:
     def __init__(self, current_ids: Callable[[], Ids], capture: LogCapture | None) -> None:
         self._current_ids = current_ids
         self._capture = capture
-        self._chains: dict[tuple[int, bool], tuple[tuple[Processor, ...], Any]] = {}
+        self._chains: dict[tuple[int, bool], tuple[Any, Any]] = {}
 
     def enter(self) -> None:
         """Have every bound logger run our processors, and every formatter of records put ids on foreign ones."""
@@ -72,14 +72,13 @@ class StructuredLogs:
         """The host's chain with ours in it. Made once; anew when the host changed its list."""
         standard = isinstance(bound_logger.__dict__.get("_logger"), _STANDARD)
         key = id(host), standard
-        present = tuple(host)
         known = self._chains.get(key)
-        if known is not None and known[0] == present:
+        if known is not None and known[0] == host:
             return known[1]
         if len(self._chains) >= _MOST_CHAINS:
             self._chains.clear()
-        chain = self._new_chain(host, present, standard)
-        self._chains[key] = present, chain
+        chain = self._new_chain(host, tuple(host), standard)
+        self._chains[key] = host.copy() if isinstance(host, list) else host, chain
         return chain
 
     def _new_chain(self, host: Iterable[Processor], present: tuple[Processor, ...], standard: bool) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from math import isfinite
 from typing import Any, Final
 from urllib.parse import unquote_plus
@@ -18,16 +19,40 @@ _NAME_LIMIT = 100
 _MAX_DEPTH = 5
 _MAX_ITEMS = 64
 _MAX_VALUES = 512
+_BIG = 2**63
 _AS_TEXT = frozenset({"UUID", "datetime", "date", "time", "timedelta", "Decimal", "PosixPath", "WindowsPath"})
 
 
-def fields(mapping: Mapping[Any, Any], key: bytes | None = None) -> dict[str, Any]:
-    """Fields as JSON can hold them, without secrets, bounded in depth, number and length.
+def fields(
+    mapping: Mapping[Any, Any], key: bytes | None = None, skip: AbstractSet[Any] = frozenset()
+) -> dict[str, Any]:
+    """Fields as JSON can hold them, without secrets, bounded in depth, number and length; without those to `skip`.
 
     Objects other than plain values are named by their class only, so that nothing they hold slips out. Never raises
     for values of the built-in types, cyclic ones included.
     """
-    return _Copy(key).mapping(mapping, 0)
+    kept: dict[str, Any] = {}
+    for name, value in mapping.items():  # what nearly all fields are; the rest is left to the careful way below
+        if name in skip:
+            continue
+        if type(name) is not str or not name.isidentifier() or len(name) > _NAME_LIMIT or len(kept) >= _MAX_ITEMS:
+            break
+        kind = type(value)
+        if kind is str and len(value) <= VALUE_LIMIT:
+            shown = text(value, key)
+        elif (
+            (kind is int and -_BIG <= value < _BIG)
+            or kind is bool
+            or value is None
+            or (kind is float and isfinite(value))
+        ):
+            shown = value
+        else:
+            break
+        kept[name] = REDACTED if value is not None and is_secret_name(name) else shown
+    else:
+        return kept
+    return _Copy(key).mapping({name: value for name, value in mapping.items() if name not in skip}, 0)
 
 
 class _Copy:
@@ -63,7 +88,7 @@ class _Copy:
         if value is None or kind is bool:
             return value
         if kind is int:
-            return value if -(2**63) <= value < 2**63 else f"{value:#x}"[:_NAME_LIMIT]
+            return value if -_BIG <= value < _BIG else f"{value:#x}"[:_NAME_LIMIT]
         if kind is float:
             return value if isfinite(value) else str(value)
         if isinstance(value, Mapping):
