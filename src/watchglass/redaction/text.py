@@ -23,9 +23,9 @@ _SHORT: Final = 80
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 # Matched against the lower-case text, because ignoring case makes a pattern ten times slower. No quantifier that
-# could give back is unbounded: any text is scanned in linear time.
+# could give back is unbounded: any text is scanned in linear time. No group is repeated possessively, see sql.py.
 _QUOTED: Final = "|".join(
-    rf"""b?\\{quote}(?:[^{quote}\\]|\\[^{quote}])*+(?:\\{quote})?|b?{quote}(?:[^{quote}\\]|\\[\s\S])*+{quote}?"""
+    rf"""b?\\{quote}(?:[^{quote}\\]++|\\[^{quote}])*(?:\\{quote})?|b?{quote}(?:[^{quote}\\]++|\\[\s\S])*{quote}?"""
     for quote in "\"'"
 )
 _ASSIGNED = re.compile(
@@ -50,7 +50,7 @@ _ISSUED = re.compile(
     r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]*+(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
 _ISSUERS = ("sk-", "k_live", "k_test", "gh", "AKIA", "ASIA", "glpat", "xox", "AIza", "SG.", "npm_", "PRIVATE KEY")
-_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}+@(?:[\w-]{1,63}\.)++[A-Za-z][\w-]*+")
+_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}+@(?:[\w-]{1,63}+\.)+[A-Za-z][\w-]*+")
 _IPV4 = re.compile(r"[0-9](?:(?<=//[0-9])|(?<![\w./-][0-9]))[0-9]{0,2}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?!\w|\.\w)")
 _IPV6 = re.compile(
     r"[0-9a-fA-F:](?<![\w:.][0-9a-fA-F:])(?:(?<=:)|[0-9a-fA-F]{0,3}:)(?:[0-9a-fA-F]{0,4}:){1,6}"
