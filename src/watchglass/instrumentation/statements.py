@@ -41,7 +41,7 @@ _IS_DISTINCT = frozenset((("IS", "DISTINCT"), ("NOT", "DISTINCT")))
 _FROM_IN_CALL = frozenset(("EXTRACT", "SUBSTRING", "TRIM", "OVERLAY", "POSITION"))
 
 _IDENTIFIER = r"(?:\"[^\"]*+\"|[^\W\d][\w$]*+)"
-_TOKEN = re.compile(rf"[(),]|{_IDENTIFIER}(?:\.{_IDENTIFIER})*+")
+_TOKEN = re.compile(rf"[(),]|{_IDENTIFIER}(?:\.{_IDENTIFIER})*")
 _NAMED_STEP = re.compile(
     r"(SAVEPOINT|RELEASE(?: SAVEPOINT)?|ROLLBACK (?:WORK |TRANSACTION )?TO(?: SAVEPOINT)?|CLOSE|DEALLOCATE(?: PREPARE)?"
     r"|(?:FETCH|MOVE)\b[^\"]*?(?: FROM| IN)?) \"?[\w$]+\"?",
