@@ -113,7 +113,7 @@ async def test_a_hidden_tab_asks_for_nothing_until_it_is_looked_at(shop: Shop, h
     page.on("request", lambda request: sent.append(request.url))
     await asyncio.sleep(6)
     assert sent == []
-    async with page.expect_response(lambda answer: "cards/overview" in answer.url, timeout=1500):
+    async with page.expect_request(lambda request: "cards/overview" in request.url, timeout=3000):
         await page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
 
 
