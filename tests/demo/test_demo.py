@@ -141,12 +141,12 @@ def test_a_signal_during_the_start_stops_it_too() -> None:
 
 
 def test_a_killed_demo_leaves_no_server_and_no_folder_behind() -> None:
-    before = set(Path(tempfile.gettempdir()).glob("watchglass-*"))
     demo = Demo()
     demo.ready()
     family = demo.family()
-    folders = set(Path(tempfile.gettempdir()).glob("watchglass-*")) - before
-    assert folders
+    working = [Path(psutil.Process(pid).cwd()) for pid in family]
+    folders = {path for folder in working for path in (folder, *folder.parents) if path.name.startswith("watchglass-")}
+    assert {folder.name.split("-")[1] for folder in folders} == {"postgresql", "redis"}
     demo.process.kill()
     demo.wait()
     assert gone(*family, *folders, seconds=20)
