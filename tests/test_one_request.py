@@ -80,7 +80,7 @@ async def test_a_request_is_found_by_its_trace_id_everywhere(
         await connection.close()
 
     assert [(line["logger"], line["message"]) for line in lines[:2]] == [
-        ("structlog", "looking"),
+        (__name__, "looking"),
         ("shop.stock", "no index for me"),
     ]
     assert json.loads(lines[0]["fields"])["item"] == "me"
