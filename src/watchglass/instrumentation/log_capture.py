@@ -6,13 +6,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from watchglass import guard
-from watchglass.instrumentation.log_records import Event, Ids, LogRecords, calling_module
+from watchglass.instrumentation.log_records import Event, Ids, LogRecords, calling_module, level_name
 from watchglass.records import LogRecord
 
-_MAX_DEPTH = 2
+_NOTHING: Final = object()
+_OWN_LOGGER: Final = guard.logger.name
+_MAX_DEPTH: Final = 2
 """A line may be written while another is captured, by a `__str__` or a finalizer; but not without end."""
 
 
@@ -21,7 +23,7 @@ class _Here(threading.local):
 
     depth = 0
     event: Event | None = None
-    rendered: object = None
+    rendered: object = _NOTHING
     exception: str | None = None
 
 
@@ -41,30 +43,26 @@ class LogCapture:
         """Whether a line of this level that is written here and now is captured."""
         return level >= self._threshold and not guard.own_work.get() and self._here.depth < _MAX_DEPTH
 
-    def record(self, record: logging.LogRecord, ids: Ids) -> None:
-        """Capture a record of the standard library, as the event that it was rendered from if it was one."""
-        if record.levelno < self._threshold or record.name == guard.logger.name or not self.wants(record.levelno):
+    def record(self, record: logging.LogRecord, ids: Ids, event: Event | None = None) -> None:
+        """Capture a record of the standard library; `event` is what it was rendered from."""
+        if record.levelno < self._threshold or record.name == _OWN_LOGGER or not self.wants(record.levelno):
             return
         here = self._here
         here.depth = depth = here.depth + 1
         try:
-            event = None
-            if here.event is not None:
-                event = here.event if here.rendered is record.msg else None
-                here.event = here.rendered = None
             self._offer(self._records.of_record(record, ids, event))
         except Exception:
             guard.caught("log capture")
         finally:
             here.depth = depth - 1
 
-    def event(self, logger: Any, method: str, event: Event, ids: Ids) -> None:
+    def event(self, logger: Any, level: int, event: Event) -> None:
         """Capture an event of structlog that does not reach the standard library."""
         here = self._here
         here.depth = depth = here.depth + 1
         try:
             name = str(event.values.get("logger") or getattr(logger, "name", None) or calling_module())
-            self._offer(self._records.of_event(event, ids, time.time(), method, name))
+            self._offer(self._records.of_event(event, time.time(), level, level_name(level), name))
         except Exception:
             guard.caught("log capture")
         finally:
@@ -72,12 +70,23 @@ class LogCapture:
 
     def hold(self, event: Event | None) -> None:
         """Keep an event that this thread is about to hand to the standard library, rendered."""
-        self._here.event, self._here.rendered = event, None
+        here = self._here
+        here.event, here.rendered = event, _NOTHING
 
     def rendered(self, message: object) -> None:
         """What the event became. Its record is known by holding this very object."""
-        if self._here.event is not None:
-            self._here.rendered = message
+        here = self._here
+        if here.event is not None:
+            here.rendered = message
+
+    def taken(self, message: object) -> Event | None:
+        """The event that was rendered into this message, if any was; from now on none is held."""
+        here = self._here
+        event = here.event
+        if event is None:
+            return None
+        here.event = None
+        return event if here.rendered is message else None
 
     def note_exception(self, exc_info: Any) -> None:
         """Make a text of an exception that structlog is about to format; None: there is none."""

@@ -55,9 +55,9 @@ class BeforeRenderer(Own):
         exception = capture.noted_exception() if self._formatted else None
         if self._standard:
             wanted = wanted and logger.isEnabledFor(level)
-            capture.hold(Event(dict(values), exception) if wanted else None)
+            capture.hold(Event(dict(values), ids, exception) if wanted else None)
         elif wanted:
-            capture.event(logger, method, Event(values, exception), ids)
+            capture.event(logger, level, Event(values, ids, exception))
 
 
 class BeforeException(Own):

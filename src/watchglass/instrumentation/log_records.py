@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from watchglass import redaction
+from watchglass import guard, redaction
 from watchglass.instrumentation.exceptions import error_of, exception_text, traceback_text
 from watchglass.records import LogRecord
 
@@ -34,7 +36,7 @@ _LOGGING: Final = ("structlog.", "watchglass.instrumentation.")
 _THREADS: Final = ("concurrent.", "threading", "asyncio")
 
 _IDS: Final = frozenset(("trace_id", "span_id", "otelTraceID", "otelSpanID", "otelServiceName", "otelTraceSampled"))
-_OF_RECORDS: Final = frozenset(vars(logging.makeLogRecord({})))
+_OF_RECORDS: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
 _FEWEST: Final = len(_OF_RECORDS) + 4
 """Attributes that every record has, its ids among them; one with no more has no fields."""
 
@@ -54,7 +56,13 @@ class Event(NamedTuple):
     """An event of structlog before it is rendered; `exception` is the text of ours, if there is one already."""
 
     values: Mapping[str, Any]
+    ids: Ids
     exception: str | None = None
+
+
+def level_name(level: int) -> str:
+    """The name of a level that `level_of` returns."""
+    return _NAMES.get(level, "TRACE")
 
 
 def level_of(method: str) -> int:
@@ -74,70 +82,88 @@ class LogRecords:
 
     def __init__(self, key: bytes | None = None) -> None:
         self._key = key
+        self._level = lru_cache(maxsize=256)(_level)
+        self._name = lru_cache(maxsize=1024)(_name)
 
     def of_record(self, record: logging.LogRecord, ids: Ids, event: Event | None = None) -> LogRecord:
         """A record of the standard library that has its ids; `event` is what structlog rendered it from."""
-        values = record.__dict__
-        skip = _NO_FIELDS
-        fields: Mapping[str, Any] = values if len(values) > _FEWEST else {}
-        if event is None and isinstance(record.msg, Mapping) and "event" in record.msg:
-            event = Event(record.msg)
-        if event is None:
-            message, exception = _formatted(record), None
-        else:
-            message, exception = _of_event(event.values), self._exception_of(event)
-            extras = {name: fields[name] for name in fields.keys() - _NO_FIELDS}
-            fields, skip = {**extras, **event.values}, _NO_KEYWORDS
+        if event is None and type(record.msg) is not str:
+            event = _logged_event(record, ids)
+        if event is not None:
+            if record.stack_info:
+                event = event._replace(values={**event.values, "stack": record.stack_info})
+            return self.of_event(event, record.created, record.levelno, record.levelname, record.name)
+        values: Mapping[str, Any] = record.__dict__
         if record.stack_info:
-            fields = {**fields, "stack": record.stack_info}
-        if exception is None and record.exc_info:
-            exception = self.exception(record.exc_info)
-        level = record.levelno, record.levelname
-        shown = redaction.fields(fields, self._key, skip) if fields else {}
-        return self._made(record.created, level, record.name, message, shown, ids, exception)
+            values = {**values, "stack": record.stack_info}
+        severity_number, level = self._level(record.levelno, record.levelname)
+        return LogRecord(
+            int(record.created * 1e9),
+            severity_number,
+            level,
+            self._name(record.name),
+            redaction.text(_formatted(record), self._key),
+            self._fields(values, _NO_FIELDS) if len(values) > _FEWEST else {},
+            ids[0] or None,
+            ids[1] or None,
+            self.exception(record.exc_info) if record.exc_info else self._told(record.exc_text),
+        )
 
-    def of_event(self, event: Event, ids: Ids, seconds: float, method: str, name: str) -> LogRecord:
-        """An event of structlog, logged by `method`, that never reaches the standard library."""
-        message, exception = _of_event(event.values), self._exception_of(event)
-        fields = redaction.fields(event.values, self._key, _NO_KEYWORDS)
-        level = _LEVELS.get(method, logging.INFO)
-        return self._made(seconds, (level, _NAMES.get(level, "TRACE")), name, message, fields, ids, exception)
+    def of_event(self, event: Event, seconds: float, level_number: int, level_name: str, name: str) -> LogRecord:
+        """An event of structlog, logged at this time by the logger of this name."""
+        values, ids, exception = event
+        message = values.get("event", "")
+        if type(message) is not str or "positional_args" in values:
+            message = _as_formatted(message, values.get("positional_args"))
+        if exception is None and ("exc_info" in values or "exception" in values):
+            exception = self._exception_of(values)
+        severity_number, level = self._level(level_number, level_name)
+        return LogRecord(
+            int(seconds * 1e9),
+            severity_number,
+            level,
+            self._name(name),
+            redaction.text(message, self._key),
+            self._fields(values, _NO_KEYWORDS),
+            ids[0] or None,
+            ids[1] or None,
+            exception,
+        )
 
     def exception(self, exc_info: Any) -> str | None:
         """The text of what `exc_info=` of a logging call stands for: without the variables of any frame."""
         error = error_of(exc_info)
         return None if error is None else exception_text(error, self._key)
 
-    def _exception_of(self, event: Event) -> str | None:
-        if event.exception is not None:
-            return event.exception
-        exc_info = event.values.get("exc_info")
-        if exc_info:
-            return self.exception(exc_info)
-        told = event.values.get("exception")
-        return traceback_text(told, self._key) if isinstance(told, str) and told else None
+    def _exception_of(self, values: Mapping[str, Any]) -> str | None:
+        exc_info = values.get("exc_info")
+        return self.exception(exc_info) if exc_info else self._told(values.get("exception"))
 
-    def _made(
-        self,
-        seconds: float,
-        level: tuple[int, str],
-        name: str,
-        message: str,
-        fields: dict[str, Any],
-        ids: Ids,
-        exception: str | None,
-    ) -> LogRecord:
-        return LogRecord(
-            round(seconds * 1e9),
-            severity(level[0]),
-            level[1] if level[1].isalpha() else redaction.text(level[1], None, _NAME_LIMIT),
-            redaction.text(name, None, _NAME_LIMIT),
-            redaction.text(message, self._key),
-            fields,
-            ids[0] or None,
-            ids[1] or None,
-            exception,
-        )
+    def _told(self, exception: Any) -> str | None:
+        """The text that somebody else has made of an exception."""
+        return traceback_text(exception, self._key) if isinstance(exception, str) and exception else None
+
+    def _fields(self, values: Mapping[str, Any], skip: AbstractSet[str]) -> dict[str, Any]:
+        try:
+            return redaction.fields(values, self._key, skip)
+        except Exception:  # a class of the service's that cannot be read; the line is kept without its fields
+            guard.caught("log fields")
+            return {}
+
+
+def _level(level: int, name: str) -> tuple[int, str]:
+    return severity(level), redaction.text(name, None, _NAME_LIMIT)
+
+
+def _name(name: str) -> str:
+    return redaction.text(name, None, _NAME_LIMIT)
+
+
+def _logged_event(record: logging.LogRecord, ids: Ids) -> Event | None:
+    """The event that a record has for its message, as some services log them."""
+    if not isinstance(record.msg, Mapping) or "event" not in record.msg:
+        return None
+    return Event({**record.msg, "exc_info": record.exc_info} if record.exc_info else record.msg, ids)
 
 
 def _formatted(record: logging.LogRecord) -> str:
@@ -145,17 +171,22 @@ def _formatted(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:
-        return str(record.msg)
+        return _as_text(record.msg)
 
 
-def _of_event(values: Mapping[str, Any]) -> str:
-    """What the event says, with the arguments that its formatter would put in."""
-    message = values.get("event", "")
-    arguments = values.get("positional_args")
+def _as_formatted(message: Any, arguments: Any) -> str:
+    """What an event says, with the arguments that its formatter would put in."""
     try:
-        return str(message % arguments if arguments else message)
-    except (TypeError, ValueError, KeyError):
-        return str(message)
+        return _as_text(message % arguments if arguments else message)
+    except Exception:
+        return _as_text(message)
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:
+        return f"<{type(value).__module__}.{type(value).__qualname__}>"
 
 
 def calling_module() -> str:

@@ -1,8 +1,9 @@
 """Logging: every line carries the ids of its trace, and is kept as a record; the service's own output stays as it was.
 
-The standard library is entered where a logger hands a record to its handlers, not by a handler: none is added that
-would make `basicConfig` do nothing or silence the last resort, none is lost to `dictConfig`, and loggers that do not
-propagate, such as uvicorn's, are heard like all others.
+The standard library is entered where a logger filters its own records, not by a handler: none is added that would make
+`basicConfig` do nothing or silence the last resort, none is lost to `dictConfig`, and loggers that do not propagate,
+such as uvicorn's, are heard like all others. A record is complete there: ids set by a factory of records would make
+`extra={"trace_id": ...}` an error.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class LoggingInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         self._structured = StructuredLogs(current_ids, capture)
         self._structured.enter()
         self._patches = Patches()
-        self._patches.replace(logging.Logger, "callHandlers", functools.partial(_handing_over, capture))
+        self._patches.replace(logging.Logger, "filter", functools.partial(_hearing, capture))
 
     def _uninstrument(self, **_: Any) -> None:
         if self._patches and self._structured:
@@ -70,36 +71,44 @@ def current_ids() -> Ids:
     return _NO_TRACE if request is None else (request.trace_hex, request.span_hex)
 
 
-def _handing_over(capture: LogCapture | None, call_handlers: Callable[..., None]) -> Callable[..., None]:
-    """`Logger.callHandlers`, which every record passes once, whatever its logger's handlers are."""
+def _hearing(capture: LogCapture | None, original: Callable[..., Any]) -> Callable[..., Any]:
+    """`Logger.filter`, which every record passes once, complete, on its way to whatever handlers there are.
 
-    @functools.wraps(call_handlers)
-    def callHandlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+    It has returned when handlers are called: what they print of the stack shows nothing of it.
+    """
+
+    @functools.wraps(original)
+    def filter(logger: logging.Logger, record: logging.LogRecord) -> Any:
+        event, ids = None, _NO_TRACE
         try:
-            ids = _add_ids(record)
             if capture is not None:
-                capture.record(record, ids)
+                event = capture.taken(record.msg)
+            ids = _ids_of(record) if event is None else event.ids
+            _put(ids, record.__dict__)
         except Exception:
             caught("logging")
-        call_handlers(logger, record)
+        passed = original(logger, record)
+        if capture is not None and passed:
+            capture.record(passed if isinstance(passed, logging.LogRecord) else record, ids, event)
+        return passed
 
-    return callHandlers
+    return filter
 
 
-def _add_ids(record: logging.LogRecord) -> Ids:
-    """Set the ids on the record, by our names and OpenTelemetry's, unless somebody else has.
+def _put(ids: Ids, values: dict[str, Any]) -> None:
+    """Set the ids on a record, by our names and OpenTelemetry's, unless somebody else has.
 
     They are set on every record, because a format that names an attribute fails where it is missing.
     """
-    ids = current_ids()
-    if not ids[0] and record.exc_info:
-        ids = _ids_of_error(record.exc_info)
-    values = record.__dict__
     values.setdefault("trace_id", ids[0])
     values.setdefault("span_id", ids[1])
     values.setdefault("otelTraceID", ids[0] or "0")
     values.setdefault("otelSpanID", ids[1] or "0")
-    return ids
+
+
+def _ids_of(record: logging.LogRecord) -> Ids:
+    ids = current_ids()
+    return ids if ids[0] or not record.exc_info else _ids_of_error(record.exc_info)
 
 
 def _ids_of_error(exc_info: Any) -> Ids:
