@@ -41,7 +41,7 @@ def process(store_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> 
         yield start
 
 
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+def until(condition: Callable[[], bool], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -60,7 +60,7 @@ def fetch(dsn: str, query: str) -> list[asyncpg.Record]:
     return run(ask())
 
 
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+def until(condition: Callable[[], bool], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zlib import crc32
 
 from watchglass.api import words
 from watchglass.api.answers import SlowStatementsAnswer, Statement
@@ -48,14 +49,14 @@ class SlowStatementsView:
 
 def view(answer: SlowStatementsAnswer) -> SlowStatementsView:
     """The five with the most time."""
-    rows = [_row(at, one, answer.threshold) for at, one in enumerate(answer.statements[:SHOWN], start=1)]
+    rows = [_row(one, answer.threshold) for one in answer.statements[:SHOWN]]
     more = answer.more + len(answer.statements) - len(rows)
     return SlowStatementsView(answer.sentence, format.quantity(answer.threshold, "s"), rows, more, answer.missing)
 
 
-def _row(at: int, one: Statement, slow: float) -> Row:
+def _row(one: Statement, slow: float) -> Row:
     return Row(
-        id=f"statement-{at}",
+        id=f"statement-{crc32((one.text or one.summary).encode(errors='replace')):08x}",
         summary=one.summary,
         text=one.text or "",
         line=" ".join((one.text or one.summary).split())[:200],
