@@ -35,12 +35,6 @@ PUBLIC = frozenset({HEALTH, LIVE, READY, METRICS, STATUS_PAGE, LOGIN})
 """Open without a login; `/metrics` asks for its token where one is set."""
 
 
-def is_own(path: str, prefix: str = "") -> bool:
-    """Whether Watchglass answers this path, all its routes moved under `prefix`."""
-    inside = path.removeprefix(prefix)
-    return path.startswith(prefix) and (inside in EXACT or inside.startswith(PREFIXES))
-
-
 def is_public(path: str) -> bool:
     """Whether anyone may read this path (without prefix)."""
     return path in PUBLIC or path.startswith(STATIC + "/")
