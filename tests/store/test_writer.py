@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,50 +12,13 @@ from typing import Any
 import asyncpg
 import pytest
 
+from support.rows import NOW, Fetch, count, instance, line, trace
 from watchglass.analysis.buckets import pack, unpack
 from watchglass.demo.servers import PostgreSQL
 from watchglass.errors import DatabaseUnavailable
-from watchglass.records import Batch, Instance, LogRecord, Point, Series, SpanRecord, Trace
+from watchglass.records import Batch, Point, Series
 from watchglass.store import writer as writing
 from watchglass.store.writer import Writer
-
-NOW = int(time.time()) // 10 * 10
-CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'watchglass writer'"
-Fetch = Callable[[str], Awaitable[list[asyncpg.Record]]]
-
-
-def instance() -> Instance:
-    return Instance("shop", "", "1.0", os.urandom(8).hex(), "host", 1, NOW - 20.0)
-
-
-def count(amount: float = 1.0, time: int = NOW, **attributes: str) -> Point:
-    return Point(Series("c", "counter", "1", tuple(sorted(attributes.items()))), time, 1, amount)
-
-
-def line(message: str = "m", **more: Any) -> LogRecord:
-    values: dict[str, Any] = {"time_ns": time.time_ns(), "severity": 9, "level": "INFO", "logger": "shop", "fields": {}}
-    return LogRecord(message=message, **{**values, **more})
-
-
-def trace(**attributes: Any) -> Trace:
-    now = time.time_ns()
-    root = SpanRecord(2**127, 2**63, None, "GET /", "server", now - 1000, now, attributes)
-    return Trace(root, [root], "slow")
-
-
-@pytest.fixture
-async def writer(store_url: str) -> AsyncIterator[Writer]:
-    writer = Writer(store_url, instance())
-    await writer.open()
-    yield writer
-    await writer.close()
-
-
-@pytest.fixture
-async def fetch(store_url: str) -> AsyncIterator[Fetch]:
-    connection = await asyncpg.connect(store_url)
-    yield connection.fetch
-    await connection.close()
 
 
 async def test_a_batch_is_stored_once(writer: Writer, fetch: Fetch) -> None:
