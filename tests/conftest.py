@@ -10,6 +10,7 @@ import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,11 +36,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the developer's shell reaches a test."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the developer's shell reaches a test, and no test finds what another has left on disk."""
     for name in os.environ:
         if name.startswith(("WATCHGLASS_", "OTEL_")) or name in ("DATABASE_URL", "REDIS_URL"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("WATCHGLASS_STATE_DIR", str(tmp_path / "state"))
 
 
 @pytest.fixture(autouse=True)

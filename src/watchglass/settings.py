@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
 import socket
+import tempfile
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -93,8 +96,16 @@ class Settings(BaseSettings):
     queue_size: int = Field(
         20_000, ge=100, le=1_000_000, description="Log lines and traces held in memory until written."
     )
-    retention_metrics_days: int = Field(30, ge=1, le=400, description="Days metrics are kept.")
+    retention_10s_hours: int = Field(48, ge=2, le=720, description="Hours metrics are kept in steps of ten seconds.")
+    retention_1m_days: int = Field(8, ge=1, le=90, description="Days metrics are kept in steps of a minute.")
+    retention_metrics_days: int = Field(30, ge=1, le=400, description="Days metrics are kept in steps of an hour.")
+    retention_1d_days: int = Field(400, ge=1, le=4000, description="Days metrics are kept in steps of a day.")
     retention_records_days: int = Field(7, ge=1, le=90, description="Days logs and traces are kept.")
+    state_dir: str = Field(
+        "",
+        description="Folder for what outlives a process: telemetry that could not be written yet, and what the workers "
+        "of a host share for /metrics. Without it, watchglass-<user id> in the system's temporary folder.",
+    )
     slow_statement_seconds: float = Field(1.0, gt=0, le=3600, description="A statement that takes longer is slow.")
     slow_request_seconds: float = Field(
         1.0, gt=0, le=3600, description="The trace of a request that takes longer is kept."
@@ -178,6 +189,12 @@ class Settings(BaseSettings):
     def application_dsn(self) -> str | None:
         """The URL of the service's own database, or None."""
         return _secret(self.app_database_url) or self.store_dsn
+
+    @property
+    def state_folder(self) -> Path:
+        """Where `state_dir` is; not made yet."""
+        user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+        return Path(self.state_dir or Path(tempfile.gettempdir()) / f"watchglass-{user}").absolute()
 
     @property
     def redis_dsn(self) -> str | None:
