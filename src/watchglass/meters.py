@@ -222,6 +222,13 @@ WATCHGLASS_SERIES = Meter("watchglass.series", "gauge", "{series}", "Series held
 WATCHGLASS_QUEUE = Meter(
     "watchglass.queue.size", "gauge", "{record}", "Records waiting for the next flush.", ("signal",)
 )
+WATCHGLASS_QUERY_DURATION = Meter(
+    "watchglass.query.duration",
+    "histogram",
+    "s",
+    "Duration of a statement with which the page asks the store.",
+    ("statement",),
+)
 TRACES_SEEN = Meter("watchglass.traces.seen", "counter", "{trace}", "Local roots that ended.")
 TRACES_KEPT = Meter("watchglass.traces.kept", "counter", "{trace}", "Local roots kept, by the reason.", ("reason",))
 

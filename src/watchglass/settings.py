@@ -127,6 +127,11 @@ class Settings(BaseSettings):
     )
     session_hours: float = Field(168, gt=0, le=8760, description="Hours a login lasts.")
     metrics_token: SecretStr | None = Field(None, description="Bearer token for /metrics; open without.")
+    record_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Bearer token with which a program may record metrics by hand, and nothing else.",
+    )
 
     def __init__(self, **values: Any) -> None:
         try:

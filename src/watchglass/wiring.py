@@ -30,6 +30,7 @@ from watchglass.instrumentation.redis import RedisInstrumentor
 from watchglass.instrumentation.routes import clashes
 from watchglass.instrumentation.runtime import RuntimeInstrumentor
 from watchglass.jobs.elected import ElectedJobs
+from watchglass.meters import WATCHGLASS_QUERY_DURATION
 from watchglass.records import Instance
 from watchglass.settings import Settings
 from watchglass.store.access import Access
@@ -178,7 +179,7 @@ class House:
     def _new_context(self) -> Context:
         """What the page knows of this process. Opens nothing."""
         dsn = self.settings.store_dsn
-        database = Database(dsn) if dsn else None
+        database = Database(dsn, timed=self._timed) if dsn else None
         if database is not None:
             self.own_loop.at_stop(database.close)
         return Context(
@@ -189,8 +190,12 @@ class House:
             status=lambda: self.pipeline.status,
             findings=self._findings,
             collect=self.pipeline.collect,
+            recorder=self.recorder,
             authorize=self._authorize,
         )
+
+    def _timed(self, statement: str, seconds: float) -> None:
+        self.recorder.histogram(WATCHGLASS_QUERY_DURATION, (statement,)).record(seconds)
 
     def _render_metrics(self, accept: str) -> tuple[bytes, str]:
         instance = self.pipeline.instance

@@ -18,10 +18,14 @@ from watchglass.store.reader import Reader
 
 if TYPE_CHECKING:
     from watchglass.exporters.pipeline import PipelineStatus
+    from watchglass.instrumentation.recorder import Recorder
 
 Authorize = Callable[[Request], Any]
 """The host's own: it returns None or False (no), True (viewer), "viewer" or "admin", or an awaitable of one of these,
 which runs on the host's loop."""
+
+
+ALL_SERVICES = "all services"
 
 
 @dataclass(slots=True)
@@ -29,8 +33,9 @@ class Context:
     """Handed in by whoever serves: a process of the service, or `watchglass serve`.
 
     `reader` and `access` are None without a database; both are used on the loop that serves only. `render_metrics`
-    takes an Accept header and gives the exposition and its content type; `collect` reads the meters of this process
-    (None in `watchglass serve`); `findings` is what doctor finds.
+    takes an Accept header and gives the exposition and its content type; `collect` reads the meters of this process, and
+    `recorder` takes what is recorded by hand (both None in `watchglass serve`); `findings` is what doctor finds.
+    `aside` says that it is not a process of the service that answers, but `watchglass serve`.
     """
 
     settings: Settings
@@ -40,9 +45,16 @@ class Context:
     status: Callable[[], PipelineStatus] | None = None
     findings: Callable[[], Awaitable[Sequence[Finding]]] | None = None
     collect: Collect | None = None
+    recorder: Recorder | None = None
+    aside: bool = False
     authorize: Authorize | None = None
     clock: Callable[[], float] = time.time
     tokens: Tokens = field(init=False)
 
     def __post_init__(self) -> None:
         self.tokens = Tokens(self.access)
+
+    @property
+    def service(self) -> str:
+        """Whose figures are shown, as people read it."""
+        return ALL_SERVICES if self.aside and self.reader and not self.reader.service else self.settings.service

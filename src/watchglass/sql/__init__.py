@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 _NAMED = re.compile(r"^-- name: (\w+)\n(?:-- .+\n)+((?:(?!-- name:).*\n)+)", re.MULTILINE)
+_MARK = re.compile(r"/\* watchglass:(\w+) \*/")
 _HERE = files(__name__)
 
 
@@ -23,6 +24,13 @@ def load(concept: str) -> Mapping[str, str]:
     return {
         name: re.sub(r"\w+", rf"\g<0> /* watchglass:{name} */", body.strip(" ;\n"), count=1) for name, body in found
     }
+
+
+@lru_cache(maxsize=1000)
+def name_of(statement: str) -> str:
+    """The name in a statement's mark; "other" without one."""
+    found = _MARK.search(statement)
+    return found[1] if found else "other"
 
 
 def schema() -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from watchglass import sql
 from watchglass.errors import DatabaseUnavailable
 from watchglass.guard import as_own_work
 from watchglass.store.connection import close, connect, reported, transaction
@@ -18,14 +21,25 @@ if TYPE_CHECKING:
 
 QUESTION_SECONDS = 5.0
 
+Timed = Callable[[str, float], None]
+"""Told a statement's name and the seconds it took, whether it succeeded or not."""
+
 
 class Database:
     """Questions wait for each other. All must come from one event loop; a forked child begins anew."""
 
-    def __init__(self, dsn: str, *, application_name: str = "watchglass reader", idle_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        application_name: str = "watchglass reader",
+        idle_seconds: float = 60.0,
+        timed: Timed | None = None,
+    ) -> None:
         self.dsn = dsn
         self.application_name = application_name
         self.idle_seconds = idle_seconds
+        self._timed = timed or (lambda name, seconds: None)
         self._begin()
 
     def _begin(self) -> None:
@@ -72,9 +86,13 @@ class Database:
             self._closing.cancel()
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self.dsn, application_name=self.application_name)
-        with reported(self.dsn, seconds=seconds):
-            async with transaction(self._connection, seconds=seconds, readonly=readonly):
-                rows = await self._connection.fetch(query, *arguments)
+        began = time.perf_counter()
+        try:
+            with reported(self.dsn, seconds=seconds):
+                async with transaction(self._connection, seconds=seconds, readonly=readonly):
+                    rows = await self._connection.fetch(query, *arguments)
+        finally:
+            self._timed(sql.name_of(query), time.perf_counter() - began)
         self._closing = asyncio.get_running_loop().call_later(self.idle_seconds, self._close_idle)
         return rows
 
