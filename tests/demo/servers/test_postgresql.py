@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,6 +125,15 @@ def test_a_killed_keeper_leaves_no_server() -> None:
         psutil.Process(pid).parent().kill()  # type: ignore[union-attr]
         if sys.platform == "linux":
             assert gone(pid)
+
+
+def test_a_server_that_is_frozen_for_a_moment_goes_on() -> None:
+    with PostgreSQL() as server:
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            os.kill(server.pid, number)
+            time.sleep(0.3)
+        assert server.running
+        assert psutil.Process(server.pid).is_running()
 
 
 def test_a_folder_left_by_a_killed_run_is_used_again(folder: Path) -> None:

@@ -52,11 +52,30 @@ def stop(server: int, signals: list[int], patience: float) -> int:
             os.kill(server, number)
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            done, status = os.waitpid(server, os.WNOHANG)
-            if done:
-                return os.waitstatus_to_exitcode(status)
+            if (code := exit_code(server)) is not None:
+                return code
             time.sleep(0.01)
     return -1
+
+
+def exit_code(server: int) -> int | None:
+    """The server's exit code; None while it runs, or stands still."""
+    done, status = os.waitpid(server, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if done else None
+
+
+def watch(server: int, ended: int) -> tuple[bool, int | None]:
+    """Wait until standard input closes, or the server ends; whether it closed, and the exit code if it ended.
+
+    The system also wakes us when the server is frozen or goes on.
+    """
+    closed, code = False, None
+    while not closed and code is None:
+        ready = select.select([0, ended], [], [])[0]
+        if ended in ready:
+            os.read(ended, 64)
+        closed, code = 0 in ready, exit_code(server)
+    return closed, code
 
 
 def keep(order: dict[str, Any]) -> int:
@@ -71,8 +90,9 @@ def keep(order: dict[str, Any]) -> int:
         become_server(order, keeper)
     with contextlib.suppress(BrokenPipeError):
         os.write(1, f"{server}\n".encode())
-    closed = 0 in select.select([0, ended], [], [])[0]
-    code = stop(server, order["signals"], order["patience"])
+    closed, code = watch(server, ended)
+    if code is None:
+        code = stop(server, order["signals"], order["patience"])
     # A server that ended by itself has left a log, which the parent reads.
     if closed and order["remove"]:
         shutil.rmtree(order["remove"], ignore_errors=True)
