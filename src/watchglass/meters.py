@@ -222,6 +222,9 @@ WATCHGLASS_SERIES = Meter("watchglass.series", "gauge", "{series}", "Series held
 WATCHGLASS_QUEUE = Meter(
     "watchglass.queue.size", "gauge", "{record}", "Records waiting for the next flush.", ("signal",)
 )
+WATCHGLASS_CPU_TIME = Meter(
+    "watchglass.cpu.time", "counter", "s", "CPU time of the threads that export and that serve the page.", ("thread",)
+)
 WATCHGLASS_QUERY_DURATION = Meter(
     "watchglass.query.duration",
     "histogram",

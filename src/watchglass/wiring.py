@@ -25,6 +25,7 @@ from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.asgi import Observer, enter, layer_of, leave
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.logs import LoggingInstrumentor
+from watchglass.instrumentation.own_threads import OwnThreads
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.redis import RedisInstrumentor
 from watchglass.instrumentation.routes import clashes
@@ -93,6 +94,7 @@ class House:
         self.pipeline.run_on_loop(ElectedJobs(settings, self.pipeline, self.recorder).run)
         self.own_loop = OwnLoop()
         self.runtime = RuntimeInstrumentor()
+        self.own_threads = OwnThreads(self.recorder)
         self._authorize = authorize
         self._exact = frozenset(settings.path_prefix + path for path in paths.EXACT)
         self._prefixes = tuple(settings.path_prefix + path for path in paths.PREFIXES)

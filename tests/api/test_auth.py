@@ -21,12 +21,13 @@ from starlette.websockets import WebSocket
 
 from support.past import browser, log_in
 from watchglass import guard
-from watchglass.api import paths
+from watchglass.api import ended, paths
 from watchglass.api.app import create_app
 from watchglass.api.context import Context
 from watchglass.api.serving import OwnLoop
 from watchglass.api.visitors import Visitor, admin, viewer
 from watchglass.settings import Settings
+from watchglass.store.access import Access
 
 Contexts = Callable[..., Context]
 LOGIN, LOGOUT, PAGE = paths.LOGIN, paths.LOGOUT, paths.PAGE
@@ -355,6 +356,36 @@ async def test_logging_in_and_out_is_on_record(client: httpx.AsyncClient, made: 
         ("ann", "logout", "admin"),
         ("ann", "login", "admin"),
     ]
+
+
+async def test_a_copied_cookie_is_worth_nothing_after_the_log_out(
+    client: httpx.AsyncClient, made: Context, context: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ended, "FRESH", 0.0)
+    await log_in(client, made)
+    copied = {"cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items())}
+    async with browser(create_app(context(), with_changes)) as another_process:
+        assert (await another_process.get(STATUS, headers=copied)).status_code == 200
+        assert (await client.post(LOGOUT, headers=await guard_header(client))).status_code == 303
+        client.cookies.clear()
+        assert (await client.get(STATUS, headers=copied)).status_code == 401
+        assert (await another_process.get(STATUS, headers=copied)).status_code == 401
+    async with browser(create_app(context(), with_changes)) as after_a_restart:
+        assert (await after_a_restart.get(STATUS, headers=copied)).status_code == 401
+        await log_in(client, made)
+        another = {"cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items())}
+        assert (await after_a_restart.get(STATUS, headers=another)).status_code == 200
+
+
+async def test_logging_out_while_the_store_is_away_ends_the_session_in_this_process() -> None:
+    unreachable = "postgresql://u:p@127.0.0.1:1/d"
+    made = Context(Settings(app_database_url=unreachable), access=Access(unreachable))
+    async with browser(create_app(made, with_changes)) as client:
+        await log_in(client, made)
+        copied = {"cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items())}
+        assert (await client.post(LOGOUT, headers=await guard_header(client))).status_code == 303
+        client.cookies.clear()
+        assert (await client.get(STATUS, headers=copied)).status_code == 401
 
 
 async def test_no_token_is_kept_as_it_is(made: Context, store_url: str) -> None:

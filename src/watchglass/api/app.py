@@ -17,11 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from watchglass import __version__
 from watchglass.api import paths, routes
+from watchglass.api.aside import Aside
 from watchglass.api.auth import Gate
 from watchglass.api.context import Context
 from watchglass.api.health import Health
 from watchglass.api.login import Login
 from watchglass.api.notices import Notice, Show, show_plainly
+from watchglass.api.recorded import recorded_meters
+from watchglass.api.recording import Recording
 from watchglass.api.sessions import Sessions
 from watchglass.errors import InvalidRange, WatchglassError
 
@@ -43,7 +46,9 @@ def create_app(context: Context, pages: AddPages | None = None) -> ASGIApp:
         openapi_url=paths.OPENAPI,
         **_without_telemetry(),
     )
-    app.state.context, app.state.sessions, app.state.health = context, Sessions(context), Health(context)
+    app.state.context, app.state.sessions = context, Sessions(context)
+    app.state.health = Aside(context) if context.aside else Health(context)
+    app.state.recording = Recording(recorded_meters(context))
     show = _add_pages(app, context, pages)
     app.include_router(routes.router())
     login = Login(context, app.state.sessions, show)
@@ -86,7 +91,8 @@ def explained(error: Exception) -> tuple[int, dict[str, Any]]:
         case RequestValidationError() | ValidationError():
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"] if part not in ("query", "body", "path"))
-            return 422, {"error": f"{name}: {first['msg']}." if name else f"{first['msg']}."}
+            said = first["msg"].removeprefix("Value error, ").removesuffix(".")
+            return 422, {"error": f"{name}: {said}." if name else f"{said}."}
         case HTTPException(status_code=404, detail="Not Found"):
             return 404, {"error": "There is nothing at this path."}
         case HTTPException():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import inspect
 import secrets
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -30,6 +32,9 @@ REFUSED = "The service decides who may see its monitoring, and it refused this r
 UNDECIDED = "The service did not decide in time who may see its monitoring."
 CROSS_SITE = "This request comes from another site. Changes are taken from Watchglass's own pages only."
 UNGUARDED = "The request lacks the token that guards changes (X-CSRF-Token), or has an old one. Reload the page."
+
+MACHINE = Visitor("record token", "admin", "")
+"""A program with the token of `record_token`: it may record metrics, and nothing else."""
 
 _FIELD = "watchglass_guard_field"
 _DECIDE_SECONDS = 5.0
@@ -71,7 +76,7 @@ class Gate:
             return None
         if visitor is None:
             return HTTPException(403, REFUSED) if self._context.authorize else HTTPException(401, ANONYMOUS)
-        if changes and scope["type"] == "http":
+        if changes and scope["type"] == "http" and visitor is not MACHINE:
             token = connection.headers.get(GUARD_HEADER) or scope.get(_FIELD, "")
             if not await self._sessions.guards(visitor, token):
                 return HTTPException(403, UNGUARDED)
@@ -79,8 +84,11 @@ class Gate:
 
     async def _visitor(self, connection: HTTPConnection) -> Visitor | None:
         """Who asks, by the host's own judgement where it has one, else by the session; nobody asks what is public."""
-        if paths.is_public(paths.route_path(connection.scope)):
+        path = paths.route_path(connection.scope)
+        if paths.is_public(path):
             return None
+        if path == paths.RECORD and bears(connection, self._context.settings.record_token):
+            return MACHINE
         if self._context.authorize is None:
             return await self._sessions.visitor(connection)
         role = await self._judged(connection.scope)
@@ -143,6 +151,14 @@ class Gate:
             await send(message)
 
         return planting
+
+
+def bears(connection: HTTPConnection, token: SecretStr | None) -> bool:
+    """Whether the request carries this bearer token; no browser adds one by itself."""
+    if token is None:
+        return False
+    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.get_secret_value().encode())
 
 
 async def judge(authorize: Authorize | None, scope: Scope) -> Any:

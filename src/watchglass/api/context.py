@@ -33,8 +33,8 @@ class Context:
     """Handed in by whoever serves: a process of the service, or `watchglass serve`.
 
     `reader` and `access` are None without a database; both are used on the loop that serves only. `render_metrics`
-    takes an Accept header and gives the exposition and its content type; `collect` reads the meters of this process, and
-    `recorder` takes what is recorded by hand (both None in `watchglass serve`); `findings` is what doctor finds.
+    takes an Accept header and gives the exposition and its content type; `collect` reads the meters of this process,
+    and `recorder` takes what is recorded by hand (both None in `watchglass serve`); `findings` is what doctor finds.
     `aside` says that it is not a process of the service that answers, but `watchglass serve`.
     """
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from watchglass.analysis.windows import Window
 from watchglass.api import words
-from watchglass.api.answers import FootprintAnswer
+from watchglass.api.answers import FootprintAnswer, FootprintDetails, Loss, OwnStatement, StoredTable
 from watchglass.api.asking import Asked, Parameters, Reading, Readings, Spec, figures
 from watchglass.api.coverage import coverage
-from watchglass.api.series import line, newest, percentile_lines, total
+from watchglass.api.series import line, newest, percentile_lines, percentile_table, ratio, total
 from watchglass.meters import (
+    HTTP_SERVER_REQUEST_DURATION,
+    WATCHGLASS_CPU_TIME,
     WATCHGLASS_DROPPED,
     WATCHGLASS_ERRORS,
     WATCHGLASS_FLUSH_DURATION,
+    WATCHGLASS_QUERY_DURATION,
     WATCHGLASS_QUEUE,
     WATCHGLASS_ROWS_WRITTEN,
     WATCHGLASS_SERIES,
@@ -29,13 +32,35 @@ SPECS = {
     "errors": Spec("Own errors", "{error}/h", "rate", "up"),
     "stored": Spec("Stored", "By", "last", "up"),
 }
+DETAILS = {
+    **SPECS,
+    "cpu": Spec("CPU of own threads", "1", "rate", "up"),
+    "cpu_request": Spec("The same, per request", "s", "mean", "up"),
+    "queries_p95": Spec("Question to the store, P95", "s", "p95", "up"),
+}
+
+HOLDS = {
+    "metrics": "metrics as the first version wrote them",
+    "metrics_10s": "metrics in steps of ten seconds",
+    "metrics_1m": "metrics in steps of a minute",
+    "metrics_1h": "metrics in steps of an hour",
+    "metrics_1d": "metrics in steps of a day",
+    "logs": "log lines",
+    "traces": "traces that were kept",
+    "series": "what the numbers are about",
+    "instances": "processes of the service",
+    "batches": "the ledger of what was written",
+    "rollups": "how far the coarser steps reach",
+    "audit": "who did what",
+}
+"""What each table holds, as people say it; the others are small."""
 
 
 async def read(asked: Asked, window: Window) -> Readings:
     """Everything but the size of the store, of one window."""
     return {
         "rows": await _rate(asked, window, WATCHGLASS_ROWS_WRITTEN),
-        "flush_p95": await _flush(asked, window),
+        "flush_p95": await _p95(asked, window, WATCHGLASS_FLUSH_DURATION),
         "series": await _gauge(asked, window, WATCHGLASS_SERIES),
         "queue": await _gauge(asked, window, WATCHGLASS_QUEUE, "signal"),
         "dropped": await _rate(asked, window, WATCHGLASS_DROPPED, 3600),
@@ -56,6 +81,66 @@ async def footprint(asked: Asked, _parameters: Parameters) -> FootprintAnswer:
     return FootprintAnswer(**asked.head("footprint", "Watchglass", sentence), figures=found)
 
 
+async def read_details(asked: Asked, window: Window) -> Readings:
+    """What the footer shows, and what it takes to run."""
+    cpu = await _rate(asked, window, WATCHGLASS_CPU_TIME)
+    return {
+        **await read(asked, window),
+        "cpu": cpu,
+        "cpu_request": await _per_request(asked, window),
+        "queries_p95": await _p95(asked, window, WATCHGLASS_QUERY_DURATION),
+    }
+
+
+async def detailed(asked: Asked) -> FootprintDetails:
+    """The page behind the footer's line."""
+    found, losses = await figures(asked, DETAILS, read_details), await _losses(asked)
+    sentence = words.sentence(
+        found,
+        ("stored", lambda stored: f"Watchglass keeps {words.figure(stored)}"),
+        ("rows", lambda rows: f"it writes {words.rate(rows, 'row')}"),
+        ("cpu", lambda cpu: f"its threads take {words.figure(cpu)} of a CPU"),
+    )
+    return FootprintDetails(
+        **asked.head("footprint", "Cost of Watchglass", sentence),
+        figures=found,
+        tables=[
+            StoredTable(
+                name=one.name, holds=HOLDS.get(one.name, ""), partitions=one.partitions, rows=one.rows, bytes=one.bytes
+            )
+            for one in await asked.reader.sizes()
+        ],
+        losses=losses,
+        statements=await _statements(asked),
+    )
+
+
+async def _losses(asked: Asked) -> list[Loss]:
+    """Records dropped, by signal and reason, and own errors, by place: the most first."""
+    dropped = await asked.reader.select(WATCHGLASS_DROPPED.name, asked.window, by=("signal", "reason"))
+    failed = await asked.reader.select(WATCHGLASS_ERRORS.name, asked.window, by=("where",))
+    found = [Loss(what=group.key[0] or "", why=group.key[1] or "", count=round(group.sum)) for group in dropped]
+    found += [Loss(what="errors", why=group.key[0] or "", count=round(group.sum)) for group in failed]
+    return sorted((loss for loss in found if loss.count), key=lambda loss: -loss.count)
+
+
+async def _statements(asked: Asked) -> list[OwnStatement]:
+    groups = await asked.reader.select(WATCHGLASS_QUERY_DURATION.name, asked.window, by=("statement",))
+    table = percentile_table([total([group]) for group in groups])
+    found = [
+        OwnStatement(name=group.key[0] or "", calls=group.count, p95=row[1], max=group.max, total_seconds=group.sum)
+        for group, row in zip(groups, table, strict=True)
+    ]
+    return sorted(found, key=lambda one: -one.total_seconds)
+
+
+async def _per_request(asked: Asked, window: Window) -> Reading:
+    """CPU time of the own threads over the requests that were served: not what a request itself waits for."""
+    cpu = sum(group.sum for group in await asked.reader.select(WATCHGLASS_CPU_TIME.name, window))
+    served = await asked.reader.select(HTTP_SERVER_REQUEST_DURATION.name, window)
+    return ratio(cpu, sum(group.count for group in served), "No requests in this window.")
+
+
 async def _stored(asked: Asked) -> Reading:
     return Reading(float(sum(table.bytes for table in await asked.reader.sizes())))
 
@@ -74,8 +159,8 @@ async def _gauge(asked: Asked, window: Window, meter: Meter, *by: str) -> Readin
     return newest(groups, window.slots(asked.step), UNREAD, lambda group: group.max)
 
 
-async def _flush(asked: Asked, window: Window) -> Reading:
-    groups = await asked.reader.select(WATCHGLASS_FLUSH_DURATION.name, window, step=asked.step)
+async def _p95(asked: Asked, window: Window, meter: Meter) -> Reading:
+    groups = await asked.reader.select(meter.name, window, step=asked.step)
     whole = total(groups)
     if not whole.count:
         return Reading(None, 0, UNREAD)

@@ -77,12 +77,12 @@ class Login:
         return response
 
     async def log_out(self, request: Request) -> Response:
-        """Take the session's cookie back."""
+        """End the session, in every process, and take its cookie back."""
         response = RedirectResponse(self._base(request) + paths.LOGIN, 303)
-        self._sessions.end(request, response)
         visitor = visitor_of(request)
+        ended = self._sessions.end(request, response, visitor)
         if visitor is not None:
-            await self._context.tokens.audit(visitor.name, "logout", visitor.role)
+            await self._context.tokens.audit(visitor.name, "logout", visitor.role, {"session": ended})
         return response
 
     def _why(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from watchglass import __version__
 from watchglass import meters as instruments
@@ -15,8 +15,11 @@ from watchglass.api.context import Context
 from watchglass.api.coverage import Coverage, coverage
 from watchglass.api.health import HealthAnswer
 from watchglass.api.models import Tile, TimeWindow
+from watchglass.api.recorded import DESCRIPTION
 from watchglass.api.series import percentile_table, total
 from watchglass.errors import DatabaseNotConfigured, WatchglassError
+from watchglass.meters import Kind, Meter
+from watchglass.store.names import names
 
 if TYPE_CHECKING:
     from watchglass.store.reader import Group
@@ -97,10 +100,10 @@ def _storage(context: Context) -> StorageInfo | None:
 
 
 async def meters(asked: Asked) -> MetersAnswer:
-    """Every meter of Watchglass that has data in the window."""
+    """Every meter that has data in the window: the built-in ones, and those that were recorded by hand."""
     covered = await coverage(asked, asked.window)
     found: dict[str, dict[str, MeterFigure]] = {"histogram": {}, "counter": {}, "gauge": {}}
-    for meter in instruments.ALL:
+    for meter in (*instruments.ALL, *await _recorded(asked)):
         groups = await asked.reader.select(meter.name, asked.window)
         if groups:
             kind = "gauge" if meter.kind == "updown" else meter.kind
@@ -116,6 +119,16 @@ async def meters(asked: Asked) -> MetersAnswer:
         counters=found["counter"],
         gauges=found["gauge"],
     )
+
+
+async def _recorded(asked: Asked) -> list[Meter]:
+    """The meters of the store that are none of the built-in ones; of two of one name the first."""
+    found = {name: (kind, unit) for name, kind, unit in reversed(await names(asked.reader.database))}
+    return [
+        Meter(name, cast(Kind, kind), unit, DESCRIPTION)
+        for name, (kind, unit) in sorted(found.items())
+        if name not in instruments.BY_NAME
+    ]
 
 
 def _of_kind(kind: str, groups: list[Group], covered: Coverage) -> dict[str, float | None]:

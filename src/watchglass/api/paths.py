@@ -16,6 +16,8 @@ READY = "/health/ready"
 METRICS = "/metrics"
 API = "/api/monitoring"
 OPENAPI = "/api/monitoring/openapi.json"
+FOOTPRINT = "/ui/monitoring/footprint"
+RECORD = "/api/monitoring/metrics/record"
 
 EXACT = frozenset(
     {

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from watchglass.api import cards, overview, paths, ranges, redis, system
+from watchglass.api import cards, footprint, overview, paths, ranges, recording, redis, system
 from watchglass.api.answers import (
     EndpointsAnswer,
+    FootprintDetails,
     LatencyAnswer,
     MetersAnswer,
     RedisAnswer,
@@ -21,14 +21,14 @@ from watchglass.api.answers import (
     SummaryAnswer,
 )
 from watchglass.api.asking import Asked, Parameters
-from watchglass.api.auth import guard_token
+from watchglass.api.auth import bears, guard_token
 from watchglass.api.context import Context
 from watchglass.api.endpoints import EndpointsParameters, endpoints, identified
 from watchglass.api.health import HealthAnswer
 from watchglass.api.latency import LatencyParameters, latency, of_endpoint
 from watchglass.api.models import Tile
 from watchglass.api.slow_statements import SlowStatementsParameters, slow_statements
-from watchglass.api.visitors import viewer
+from watchglass.api.visitors import Visitor, admin, viewer
 
 _RANGE = Query(description=f"One of {', '.join(ranges.RANGES)}.")
 _START = Query(description="ISO 8601 with a zone; goes before range.")
@@ -53,7 +53,7 @@ Question = Annotated[Asked, Depends(asked)]
 def router() -> APIRouter:
     """Every route that answers JSON, and `/metrics`."""
     found = APIRouter()
-    for group in (_public, _answers, _concepts, _performance):
+    for group in (_public, _answers, _concepts, _performance, _changes):
         group(found)
     return found
 
@@ -140,6 +140,22 @@ def _concepts(add: APIRouter) -> None:
     async def redis_detailed(question: Question) -> RedisAnswer:
         return await redis.detailed(question, Parameters())
 
+    @add.get(f"{paths.API}/footprint")
+    async def of_watchglass(question: Question) -> FootprintDetails:
+        return await footprint.detailed(question)
+
+
+def _changes(add: APIRouter) -> None:
+    @add.post(paths.RECORD, status_code=202, openapi_extra=recording.SCHEMA)
+    async def record(request: Request, who: Annotated[Visitor, Depends(admin)]) -> recording.RecordedAnswer:
+        """One measurement, or a list of them, for this process's meters."""
+
+        async def note(name: str) -> None:
+            await request.app.state.context.tokens.audit(who.name, "record metric", name)
+
+        answer: recording.RecordedAnswer = await request.app.state.recording.take(request, note)
+        return answer
+
 
 def _performance(add: APIRouter) -> None:
     @add.get("/performance/metrics")
@@ -159,8 +175,4 @@ def _performance(add: APIRouter) -> None:
 
 def _may_scrape(context: Context, request: Request) -> bool:
     token = context.settings.metrics_token
-    if token is None:
-        return True
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    expected = token.get_secret_value().encode()
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), expected)
+    return token is None or bears(request, token)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from watchglass import guard
 from watchglass.api import paths
 from watchglass.api.context import Context
+from watchglass.api.ended import EndedSessions
 from watchglass.api.visitors import Visitor
 from watchglass.errors import WatchglassError
 
@@ -35,20 +36,22 @@ class Sessions:
         self._asked = -_AGAIN
         settings = context.settings
         self.lifetime = settings.session_hours * 3600
+        self._ended = EndedSessions(context.access, self.lifetime)
         # Cookies ignore ports: two services on one host must not log each other's visitors out.
         mark = hashlib.blake2b(f"{settings.service}{settings.path_prefix}".encode(), digest_size=4).hexdigest()
         self.cookie = f"watchglass_session_{mark}"
         self.seed_cookie = f"watchglass_seed_{mark}"
 
     async def visitor(self, request: HTTPConnection) -> Visitor | None:
-        """Who the session cookie says it is; None without one, or when it is forged or expired."""
+        """Who the session cookie says it is; None without one, or when it is forged, expired or was ended."""
         cookie = request.cookies.get(self.cookie)
         if not cookie:
             return None
         found = await self._loads("session", cookie, self.lifetime)
         match found:
             case {"name": str(name), "role": ("viewer" | "admin") as role, "seed": str(seed)}:
-                return Visitor(name, role, seed)
+                visitor = Visitor(name, role, seed)
+                return None if await self._ended.has(visitor) else visitor
         return None
 
     async def begin(self, request: HTTPConnection, response: Response, visitor: Visitor) -> None:
@@ -56,9 +59,10 @@ class Sessions:
         value = await self._dumps("session", {"name": visitor.name, "role": visitor.role, "seed": visitor.seed})
         self._set(request, response, self.cookie, value)
 
-    def end(self, request: HTTPConnection, response: Response) -> None:
-        """Take the cookie back."""
+    def end(self, request: HTTPConnection, response: Response, visitor: Visitor | None) -> str:
+        """Take the cookie back, and let in no copy of it; returns what the log-out is to be noted with."""
         response.delete_cookie(self.cookie, path=self._path(request), httponly=True, samesite="lax")
+        return self._ended.end(visitor) if visitor else ""
 
     def plant(self, request: HTTPConnection, response: Response, seed: str) -> None:
         """Give a browser that the host has authorized something to bind its guard token to."""

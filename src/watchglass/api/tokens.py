@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watchglass import guard
 from watchglass.api.visitors import Role, Visitor
@@ -61,10 +62,10 @@ class Tokens:
             return None
         return _visitor(login.username, login.role) if login else None
 
-    async def audit(self, actor: str, action: str, target: str = "") -> None:
+    async def audit(self, actor: str, action: str, target: str = "", detail: Mapping[str, Any] | None = None) -> None:
         """Note who did what, as far as the store answers."""
         try:
-            await self._store().audit(actor, action, target)
+            await self._store().audit(actor, action, target, detail)
         except WatchglassError as error:
             self.trouble = str(error)
         except Exception:

@@ -41,3 +41,9 @@ SELECT extract(epoch FROM time)::float8 AS time, actor, action, target, detail
 FROM watchglass.audit
 ORDER BY id DESC
 LIMIT $1;
+
+-- name: ended_sessions
+-- The sessions that were ended by logging out within so many seconds.
+SELECT DISTINCT detail ->> 'session' AS session
+FROM watchglass.audit
+WHERE action = 'logout' AND detail ? 'session' AND time > clock_timestamp() - make_interval(secs => $1);

@@ -41,3 +41,7 @@ ORDER BY updated_at;
 INSERT INTO watchglass.facts (service_name, name, value)
 VALUES ($1, $2, $3)
 ON CONFLICT (service_name, name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at;
+
+-- name: series_names
+-- The metrics that have series, with their kind and unit.
+SELECT DISTINCT name, kind, unit FROM watchglass.series ORDER BY name, kind, unit;

@@ -76,6 +76,11 @@ class Access:
         values = (storable(actor), storable(action), storable(target), storable_json(dict(detail or {})))
         await self.database.fetch(sql.load("access")["add_audit"], *values, readonly=False)
 
+    async def ended_sessions(self, seconds: float) -> set[str]:
+        """The sessions that were noted as ended (`session` of an audited "logout") within so many seconds."""
+        rows = await self.database.fetch(sql.load("access")["ended_sessions"], seconds)
+        return {row["session"] for row in rows}
+
     async def audit_entries(self, limit: int = 100) -> list[AuditEntry]:
         """What was done, newest first."""
         rows = await self.database.fetch(sql.load("access")["audit"], limit)

@@ -1,0 +1,74 @@
+"""What `watchglass serve` knows of a service that it is no part of: what the store has, and since when nothing came."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from watchglass.analysis.windows import Window
+from watchglass.api.context import Context
+from watchglass.api.health import Condition, HealthAnswer
+from watchglass.errors import DatabaseNotConfigured, WatchglassError
+
+LOOK_BACK = 30 * 86_400.0
+"""Seconds in which a process that reported is remembered."""
+
+FRESH = 2.0
+_LEAST = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LastSeen:
+    """When the newest telemetry of a service is from (None: there is none), and whether that is too long ago."""
+
+    time: float | None
+    silent: bool
+
+
+async def last_seen(context: Context) -> LastSeen:
+    """When any process of the service reported last. Raises what the store does.
+
+    A point begins a flush interval before it is written, and that interval may be late: three of them are silence.
+    """
+    if context.reader is None:
+        raise DatabaseNotConfigured
+    now = context.clock()
+    seen = [one.last_seen for one in await context.reader.instances(Window(now - LOOK_BACK, now))]
+    patience = max(_LEAST, 3 * context.settings.flush_interval)
+    return LastSeen(max(seen, default=None), not seen or max(seen) < now - patience)
+
+
+class Aside:
+    """The health of a service as the store tells it: `service` is critical once none of its processes reports.
+
+    While the store does not answer nothing is known of the service, which is said as `telemetry`: degraded.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._known: HealthAnswer | None = None
+        self._due = 0.0
+
+    async def now(self) -> HealthAnswer:
+        """From a question to the store that is asked at most every two seconds."""
+        if self._known is None or time.monotonic() >= self._due:
+            self._known, self._due = await self._ask(), time.monotonic() + FRESH
+        return self._known
+
+    async def _ask(self) -> HealthAnswer:
+        try:
+            seen = await last_seen(self._context)
+        except WatchglassError:
+            return _answer(telemetry="degraded")
+        if seen.time is None:
+            return _answer(telemetry="degraded")
+        return _answer(service="critical" if seen.silent else "operational")
+
+    async def ready(self) -> bool:
+        """Whether this process can show anything."""
+        return "telemetry" not in (await self.now()).components
+
+
+def _answer(**components: Condition) -> HealthAnswer:
+    [status] = components.values()
+    return HealthAnswer(status=status, components=components)

@@ -1,0 +1,64 @@
+"""Sessions that were ended by logging out: a copy of their cookie lets nobody in any more, in no process.
+
+The log-outs of the audit say it, so that there is no list to be kept beside it. A process asks the store for them at
+most every few seconds, while someone looks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import TYPE_CHECKING
+
+from watchglass import guard
+from watchglass.api.visitors import Visitor
+from watchglass.errors import WatchglassError
+
+if TYPE_CHECKING:
+    from watchglass.store.access import Access
+
+FRESH, AGAIN = 5.0, 10.0
+"""Seconds after which a log-out in one process is known in all; after which a store that failed is asked again."""
+
+
+class EndedSessions:
+    """What is known of them in one process; while the store does not answer, what was known last."""
+
+    def __init__(self, access: Access | None, lifetime: float) -> None:
+        self._access, self._lifetime = access, lifetime
+        self._here: dict[str, float] = {}
+        self._stored: frozenset[str] | None = None
+        self._due = 0.0
+
+    async def has(self, visitor: Visitor) -> bool:
+        """Whether the visitor's session was ended."""
+        await self._refresh()
+        mark = mark_of(visitor)
+        return mark in self._here or mark in (self._stored or ())
+
+    def end(self, visitor: Visitor) -> str:
+        """End it in this process at once; returns the mark under which an audited log-out ends it in all others."""
+        now = time.monotonic()
+        self._here = {mark: at for mark, at in self._here.items() if at > now - self._lifetime}
+        self._here[mark_of(visitor)] = now
+        return mark_of(visitor)
+
+    async def _refresh(self) -> None:
+        """While one asks anew, others go by what was known; before anything is known each asks for itself."""
+        if self._access is None or time.monotonic() < self._due:
+            return
+        if self._stored is not None:
+            self._due = time.monotonic() + FRESH
+        try:
+            self._stored = frozenset(await self._access.ended_sessions(self._lifetime))
+            self._due = time.monotonic() + FRESH
+        except WatchglassError:
+            self._due = time.monotonic() + AGAIN  # the page says that the store does not answer
+        except Exception:
+            self._due = time.monotonic() + AGAIN
+            guard.caught("sessions")
+
+
+def mark_of(visitor: Visitor) -> str:
+    """Tells sessions apart, and leads back to none."""
+    return hashlib.sha256(b"session:" + visitor.seed.encode("utf-8", "surrogatepass")).hexdigest()[:32]
