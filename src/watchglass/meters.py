@@ -9,30 +9,9 @@ Attribute values are passed to the recorder as a plain tuple in the order of `Me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from watchglass.instruments import Across, Kind, Meter
 
-Kind = Literal["histogram", "counter", "updown", "gauge"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Meter:
-    """An instrument.
-
-    `stored` and `exposed` name the attributes kept in PostgreSQL and on `/metrics` (and OTLP); `None` keeps all. Series
-    that become equal are merged. `breakdown` is a counter that PostgreSQL gets in addition, with all attributes, from
-    the histogram's count: a status code on the histogram itself would double thirty days of buckets.
-    """
-
-    name: str
-    kind: Kind
-    unit: str
-    description: str
-    attributes: tuple[str, ...] = ()
-    stored: tuple[str, ...] | None = None
-    exposed: tuple[str, ...] | None = None
-    breakdown: Meter | None = None
-
+__all__ = ["ALL", "BY_NAME", "Across", "Kind", "Meter"]
 
 HTTP_SERVER_REQUESTS = Meter(
     "watchglass.http.server.requests",
@@ -130,13 +109,15 @@ EVENT_LOOP_LAG = Meter(
     "How much later than asked the event loop of the service ran a timer.",
 )
 PROCESS_CPU_UTILIZATION = Meter(
-    "process.cpu.utilization", "gauge", "1", "CPU time of the process over elapsed time and available CPUs."
+    "process.cpu.utilization", "gauge", "1", "CPU time of the process over elapsed time and CPUs.", across="process"
 )
-PROCESS_MEMORY_USAGE = Meter("process.memory.usage", "gauge", "By", "The amount of physical memory in use.")
+PROCESS_MEMORY_USAGE = Meter(
+    "process.memory.usage", "gauge", "By", "The amount of physical memory in use.", across="process"
+)
 PROCESS_OPEN_FILES = Meter(
-    "process.open_file_descriptor.count", "gauge", "{file_descriptor}", "Open file descriptors of the process."
+    "process.open_file_descriptor.count", "gauge", "{file_descriptor}", "Open file descriptors.", across="process"
 )
-PROCESS_THREADS = Meter("process.thread.count", "gauge", "{thread}", "Process threads count.")
+PROCESS_THREADS = Meter("process.thread.count", "gauge", "{thread}", "Process threads count.", across="process")
 GC_COLLECTIONS = Meter(
     "cpython.gc.collections",
     "counter",
@@ -145,16 +126,21 @@ GC_COLLECTIONS = Meter(
     ("cpython.gc.generation",),
 )
 SYSTEM_CPU_UTILIZATION = Meter(
-    "system.cpu.utilization", "gauge", "1", "Time the CPUs of the machine were busy over elapsed time."
+    "system.cpu.utilization", "gauge", "1", "Time the CPUs of the machine were busy over elapsed time.", across="latest"
 )
-SYSTEM_MEMORY_UTILIZATION = Meter("system.memory.utilization", "gauge", "1", "Memory in use over memory installed.")
-SYSTEM_MEMORY_LIMIT = Meter("system.memory.limit", "gauge", "By", "Total memory available in the system.")
+SYSTEM_MEMORY_UTILIZATION = Meter(
+    "system.memory.utilization", "gauge", "1", "Memory in use over memory installed.", across="latest"
+)
+SYSTEM_MEMORY_LIMIT = Meter(
+    "system.memory.limit", "gauge", "By", "Total memory available in the system.", across="latest"
+)
 SYSTEM_FILESYSTEM_UTILIZATION = Meter(
     "system.filesystem.utilization",
     "gauge",
     "1",
     "Space in use over space of the file system the service runs on.",
     ("system.filesystem.mountpoint",),
+    across="latest",
 )
 SYSTEM_FILESYSTEM_LIMIT = Meter(
     "system.filesystem.limit",
@@ -162,6 +148,7 @@ SYSTEM_FILESYSTEM_LIMIT = Meter(
     "By",
     "The total storage capacity of the filesystem.",
     ("system.filesystem.mountpoint",),
+    across="latest",
 )
 
 # PostgreSQL's own figures, taken by the elected process
@@ -171,11 +158,12 @@ POSTGRESQL_BACKENDS = Meter(
     "1",
     "The number of backends connected to the server, by state.",
     ("state",),
+    across="latest",
 )
 POSTGRESQL_CONNECTION_MAX = Meter(
-    "postgresql.connection.max", "gauge", "{connection}", "Configured maximum number of client connections allowed."
+    "postgresql.connection.max", "gauge", "{connection}", "Maximum of client connections allowed.", across="latest"
 )
-POSTGRESQL_DB_SIZE = Meter("postgresql.db_size", "gauge", "By", "The database disk usage.")
+POSTGRESQL_DB_SIZE = Meter("postgresql.db_size", "gauge", "By", "The database disk usage.", across="latest")
 POSTGRESQL_BLKS_HIT = Meter(
     "postgresql.blks_hit", "counter", "{blk_hit}", "Disk blocks that were found already in the buffer cache."
 )
@@ -187,8 +175,12 @@ POSTGRESQL_ROLLBACKS = Meter("postgresql.rollbacks", "counter", "1", "The number
 POSTGRESQL_DEADLOCKS = Meter("postgresql.deadlocks", "counter", "{deadlock}", "The number of deadlocks.")
 
 # Redis' own figures, taken by the elected process
-REDIS_MEMORY_USED = Meter("redis.memory.used", "gauge", "By", "Bytes allocated by Redis using its allocator.")
-REDIS_MEMORY_MAX = Meter("redis.maxmemory", "gauge", "By", "The value of the maxmemory directive; 0 is no limit.")
+REDIS_MEMORY_USED = Meter(
+    "redis.memory.used", "gauge", "By", "Bytes allocated by Redis using its allocator.", across="latest"
+)
+REDIS_MEMORY_MAX = Meter(
+    "redis.maxmemory", "gauge", "By", "The value of the maxmemory directive; 0 is no limit.", across="latest"
+)
 REDIS_KEYS_EVICTED = Meter(
     "redis.keys.evicted", "counter", "{key}", "Number of evicted keys due to the maxmemory limit."
 )
@@ -200,27 +192,31 @@ REDIS_KEYSPACE_MISSES = Meter(
     "redis.keyspace.misses", "counter", "{miss}", "Number of failed lookups of keys in the main dictionary."
 )
 REDIS_CLIENTS_CONNECTED = Meter(
-    "redis.clients.connected", "gauge", "{client}", "Number of client connections (excluding replicas)."
+    "redis.clients.connected", "gauge", "{client}", "Client connections (excluding replicas).", across="latest"
 )
-REDIS_KEYS = Meter("redis.db.keys", "gauge", "{key}", "Number of keyspace keys, of all databases.")
-REDIS_UPTIME = Meter("redis.uptime", "gauge", "s", "Number of seconds since Redis server start.")
+REDIS_KEYS = Meter("redis.db.keys", "gauge", "{key}", "Number of keyspace keys, of all databases.", across="latest")
+REDIS_UPTIME = Meter("redis.uptime", "gauge", "s", "Number of seconds since Redis server start.", across="latest")
 
 # Watchglass itself
-WATCHGLASS_ERRORS = Meter(
-    "watchglass.errors", "counter", "{error}", "Errors of Watchglass that it kept from the service.", ("where",)
-)
+WATCHGLASS_ERRORS = Meter("watchglass.errors", "counter", "{error}", "Own errors, kept from the service.", ("where",))
 WATCHGLASS_DROPPED = Meter(
     "watchglass.dropped", "counter", "{record}", "Records dropped, by signal and reason.", ("signal", "reason")
 )
 WATCHGLASS_FLUSH_DURATION = Meter(
     "watchglass.flush.duration", "histogram", "s", "Duration of a flush into the store.", ("signal",)
 )
-WATCHGLASS_ROWS_WRITTEN = Meter(
-    "watchglass.rows.written", "counter", "{row}", "Rows written into the store.", ("signal",)
-)
+WATCHGLASS_ROWS_WRITTEN = Meter("watchglass.rows.written", "counter", "{row}", "Rows stored, by signal.", ("signal",))
+WATCHGLASS_CLAMPED = Meter("watchglass.rows.clamped", "counter", "{row}", "Rows whose time had to be moved.")
 WATCHGLASS_SERIES = Meter("watchglass.series", "gauge", "{series}", "Series held in memory.")
-WATCHGLASS_QUEUE = Meter(
-    "watchglass.queue.size", "gauge", "{record}", "Records waiting for the next flush.", ("signal",)
+WATCHGLASS_SERIES_OVERFLOWED = Meter(
+    "watchglass.series.overflowed", "counter", "{series}", "How often the overflow series stood in for another."
+)
+WATCHGLASS_QUEUE = Meter("watchglass.queue.size", "gauge", "{record}", "Records that wait to be stored.", ("signal",))
+WATCHGLASS_BACKLOG = Meter("watchglass.backlog.size", "gauge", "{batch}", "Batches that wait for the store.")
+WATCHGLASS_BACKLOG_USAGE = Meter("watchglass.backlog.usage", "gauge", "By", "Memory of batches that wait, about.")
+WATCHGLASS_SPOOL_USAGE = Meter("watchglass.spool.usage", "gauge", "By", "Bytes on disk of batches that wait.")
+WATCHGLASS_SPOOL_SET_ASIDE = Meter(
+    "watchglass.spool.set_aside", "gauge", "{file}", "Spools that could not be read and were kept.", across="latest"
 )
 WATCHGLASS_CPU_TIME = Meter(
     "watchglass.cpu.time", "counter", "s", "CPU time of the threads that export and that serve the page.", ("thread",)
