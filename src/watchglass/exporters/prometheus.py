@@ -8,7 +8,7 @@ histograms and `promtool check metrics` refuses it elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 
 from prometheus_client import Metric, generate_latest
@@ -17,10 +17,11 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
-from watchglass.analysis.buckets import PER_DOUBLING
-from watchglass.exporters.projection import Projection
+from watchglass.exporters.workers.gathering import of_host
+from watchglass.exporters.workers.totals import Total, Totals, edges, exposed
 from watchglass.meters import Meter
 from watchglass.records import Attributes, State
+from watchglass.settings import Settings
 from watchglass.store.text import storable
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -28,22 +29,29 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _UNITS = {"s": "seconds", "By": "bytes"}
 
-_HALF_DOUBLINGS = {"s": (-20, -18, *range(-16, 5), 6, 8, 10)}
-"""Upper edges of the exposed buckets, as exponents of the square root of two: 1 ms to 32 s."""
-_OTHER_HALF_DOUBLINGS = tuple(range(0, 61, 4))
-
-_projection = Projection(lambda meter: meter.exposed)
-
 
 def render(states: Iterable[State], accept: str = "", resource: Mapping[str, str] | None = None) -> tuple[bytes, str]:
-    """The exposition of cumulative states and its content type: OpenMetrics if `accept` prefers it, else text.
+    """The exposition of one process's cumulative states and its content type, as `write` gives it."""
+    return write(exposed(states), accept, resource)
+
+
+def write(totals: Totals, accept: str = "", resource: Mapping[str, str] | None = None) -> tuple[bytes, str]:
+    """The exposition of totals and its content type: OpenMetrics if `accept` prefers it, else text.
 
     Buckets lie on the recorder's grid, so that each cumulative count is exact. `resource` becomes `target_info`.
     """
-    families = _Families(states, resource or {})
+    families = _Families(totals, resource or {})
     if _prefers_openmetrics(accept):
         return openmetrics.generate_latest(families), OPENMETRICS  # type: ignore[no-untyped-call]
     return generate_latest(families), TEXT
+
+
+def render_host(settings: Settings, accept: str = "") -> tuple[bytes, str]:
+    """The exposition of all workers of the service that live on this host, by a process that is none of them.
+
+    For `watchglass serve`. Without workers it is empty. Raises `FolderNotWritable`.
+    """
+    return write(of_host(settings), accept, {**settings.resource, "service.name": settings.service})
 
 
 @cache
@@ -64,20 +72,20 @@ def label(attribute: str) -> str:
 
 
 class _Families(Collector):
-    """Lets prometheus-client write states."""
+    """Lets prometheus-client write totals."""
 
-    def __init__(self, states: Iterable[State], resource: Mapping[str, str]) -> None:
-        self._states = states
+    def __init__(self, totals: Totals, resource: Mapping[str, str]) -> None:
+        self._totals = totals
         self._resource = resource
 
     def collect(self) -> Iterator[Metric]:
         if self._resource:
             yield _target_info(self._resource)
-        by_meter: dict[Meter, list[tuple[Attributes, State]]] = {}
-        for (meter, attributes), state in _projection.merge(self._states).items():
-            by_meter.setdefault(meter, []).append((attributes, state))
-        for meter, series in by_meter.items():
-            yield _family(meter, series)
+        by_name: dict[str, list[tuple[Meter, Attributes, Total]]] = {}
+        for (meter, attributes), total in self._totals.items():
+            by_name.setdefault(spelled(meter), []).append((meter, attributes, total))
+        for series in by_name.values():
+            yield _family(series)
 
 
 def _target_info(resource: Mapping[str, str]) -> Metric:
@@ -87,31 +95,34 @@ def _target_info(resource: Mapping[str, str]) -> Metric:
     return family
 
 
-def _family(meter: Meter, series: Iterable[tuple[Attributes, State]]) -> Metric:
+def _family(series: Sequence[tuple[Meter, Attributes, Total]]) -> Metric:
+    """One family of all series of a name; where a worker of another version describes it otherwise, the first holds."""
+    meter = series[0][0]
     kind = "gauge" if meter.kind == "updown" else meter.kind
     family = Metric(spelled(meter), meter.description, kind)
     family.unit = _UNITS.get(meter.unit, "")
-    for attributes, state in series:
+    for other, attributes, total in series:
         labels = {label(name): value for name, value in attributes}
-        if state.buckets is not None:
-            family.samples.extend(_histogram(family.name, labels, state, meter.unit))
+        if (other.kind, other.unit) != (meter.kind, meter.unit):
+            continue
+        if total.bins is not None:
+            family.samples.extend(_histogram(family.name, labels, total, meter.unit))
         else:
-            family.samples.append(Sample(family.name + ("_total" if kind == "counter" else ""), labels, state.sum))
+            family.samples.append(Sample(family.name + ("_total" if kind == "counter" else ""), labels, total.sum))
     return family
 
 
-def _histogram(name: str, labels: dict[str, str], state: State, unit: str) -> Iterator[Sample]:
+def _histogram(name: str, labels: dict[str, str], total: Total, unit: str) -> Iterator[Sample]:
     """Cumulative counts at each edge, which is the upper bound of a bucket of the grid."""
-    left = sorted((state.buckets or {}).items(), reverse=True)
+    left = sorted((total.bins or {}).items(), reverse=True)
     count = 0
-    for exponent in _HALF_DOUBLINGS.get(unit, _OTHER_HALF_DOUBLINGS):
-        last = exponent * PER_DOUBLING // 2 - 1
-        while left and left[-1][0] <= last:
+    for edge in edges(unit):
+        while left and left[-1][0] <= edge:
             count += left.pop()[1]
-        yield Sample(f"{name}_bucket", {**labels, "le": _edge(exponent)}, count)
+        yield Sample(f"{name}_bucket", {**labels, "le": _edge(edge)}, count)
     count += sum(number for _, number in left)
     yield Sample(f"{name}_bucket", {**labels, "le": "+Inf"}, count)
-    yield Sample(f"{name}_sum", labels, state.sum)
+    yield Sample(f"{name}_sum", labels, total.sum)
     yield Sample(f"{name}_count", labels, count)
 
 

@@ -1,0 +1,130 @@
+"""What is exposed, in numbers: a value for each series, and how those of several processes become one.
+
+A sum must not depend on the order in which it is made: with rounding in another order it could fall by its last digit,
+which Prometheus takes for a restart and counts anew from zero. So sums are exact and rounded once, and where a rounded
+sum is to be added to again it is rounded up.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import fsum, inf, isfinite, nextafter
+
+from watchglass.analysis.buckets import PER_DOUBLING
+from watchglass.exporters.projection import OVERFLOW, attributes_of
+from watchglass.meters import BY_NAME, Across, Kind, Meter
+from watchglass.records import Attributes, State, Values
+
+Key = tuple[Meter, Attributes]
+"""A series as it is exposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The value of a series; of a histogram its sum, and in `bins` its counts by the edge that bounds them above."""
+
+    sum: float
+    bins: dict[int, int] | None = None
+
+
+Totals = dict[Key, Total]
+
+BEYOND = 1 << 20
+"""The edge of what is larger than every edge."""
+
+_EDGES = {"s": (-20, -18, *range(-16, 5), 6, 8, 10)}
+_OTHER_EDGES = tuple(range(0, 61, 4))
+
+
+def edges(unit: str) -> tuple[int, ...]:
+    """Upper edges of the exposed buckets, as exponents of the square root of two; of seconds 1 ms to 32 s."""
+    return _EDGES.get(unit, _OTHER_EDGES)
+
+
+def exposed(states: Iterable[State]) -> Totals:
+    """The totals of a process; states that differ in nothing that is exposed are one."""
+    return added((_key(state.meter, state.values), Total(state.sum, _bins(state))) for state in states)
+
+
+def added(parts: Iterable[tuple[Key, Total]], *, up: bool = False) -> Totals:
+    """The sum of each series, in order of appearance; `up` where it will be added to again."""
+    terms: dict[Key, list[float]] = {}
+    bins: dict[Key, dict[int, int]] = {}
+    for key, total in parts:
+        terms.setdefault(key, []).append(total.sum)
+        if total.bins is not None:
+            into = bins.setdefault(key, {})
+            for edge, count in total.bins.items():
+                into[edge] = into.get(edge, 0) + count
+    return {key: Total(_sum(found, up), bins.get(key)) for key, found in terms.items()}
+
+
+def lasting(totals: Mapping[Key, Total]) -> Iterable[tuple[Key, Total]]:
+    """What outlives its process: counters and histograms. A gauge of the dead says nothing."""
+    return ((key, total) for key, total in totals.items() if key[0].kind in ("counter", "histogram"))
+
+
+def since(totals: Totals, start: Mapping[Key, Total]) -> Totals:
+    """The totals, less what counters and histograms had at `start`."""
+    return {key: _less(total, start[key]) if key in start else total for key, total in totals.items()}
+
+
+def bounded(totals: Totals, most: int) -> Totals:
+    """At most about `most` series; those beyond go to the overflow series of their meter."""
+    if len(totals) <= most:
+        return totals
+    moved = ((key if number < most else (key[0], ((OVERFLOW, "true"),))) for number, key in enumerate(totals))
+    return added(zip(moved, totals.values(), strict=True), up=True)
+
+
+@lru_cache(maxsize=10_000)
+def meter_of(name: str, kind: Kind, unit: str, description: str, across: Across) -> Meter:
+    """The one meter of this description: of the table, if it is there."""
+    known = BY_NAME.get(name)
+    same = known is not None and (known.kind, known.unit) == (kind, unit)
+    return known if known is not None and same else Meter(name, kind, unit, description, across=across)
+
+
+@lru_cache(maxsize=100_000)
+def _key(meter: Meter, values: Values) -> Key:
+    one = meter_of(meter.name, meter.kind, meter.unit, meter.description, meter.across)
+    return one, attributes_of(meter, values, meter.exposed)
+
+
+def _bins(state: State) -> dict[int, int] | None:
+    if state.buckets is None:
+        return None
+    bins: dict[int, int] = {}
+    for index, count in state.buckets.items():
+        edge = _edge_above(state.meter.unit, index)
+        bins[edge] = bins.get(edge, 0) + count
+    return bins
+
+
+@lru_cache(maxsize=20_000)
+def _edge_above(unit: str, index: int) -> int:
+    """The lowest edge that is not below the bucket of the grid: edges lie on the grid, so that none is cut."""
+    known = edges(unit)
+    place = bisect_left(known, 2 * (index + 1) / PER_DOUBLING)
+    return known[place] if place < len(known) else BEYOND
+
+
+def _less(total: Total, start: Total) -> Total:
+    if total.bins is None:
+        return Total(max(0.0, total.sum - start.sum))
+    before = start.bins or {}
+    bins = {edge: max(0, count - before.get(edge, 0)) for edge, count in total.bins.items()}
+    return Total(max(0.0, total.sum - start.sum), bins)
+
+
+def _sum(terms: list[float], up: bool) -> float:
+    if len(terms) == 1:
+        return terms[0]
+    try:
+        total = fsum(terms)
+        return nextafter(total, inf) if up and isfinite(total) and fsum([*terms, -total]) > 0 else total
+    except (OverflowError, ValueError):  # too large, or infinities of both signs
+        return sum(terms)
