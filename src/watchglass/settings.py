@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     max_series: int = Field(
         10_000, ge=100, le=1_000_000, description="Series held in memory; more go to an overflow series."
     )
+    series_idle_minutes: float = Field(
+        60, ge=1, le=10_080, description="Minutes after which a series that nothing is recorded to leaves memory."
+    )
     queue_size: int = Field(
         20_000, ge=100, le=1_000_000, description="Log lines and traces held in memory until written."
     )
@@ -105,6 +108,12 @@ class Settings(BaseSettings):
         "",
         description="Folder for what outlives a process: telemetry that could not be written yet, and what the workers "
         "of a host share for /metrics. Without it, watchglass-<user id> in the system's temporary folder.",
+    )
+    spool_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=0,
+        le=2**40,
+        description="Bytes on disk, per process, of telemetry that cannot be written while the store is away. 0: none.",
     )
     slow_statement_seconds: float = Field(1.0, gt=0, le=3600, description="A statement that takes longer is slow.")
     slow_request_seconds: float = Field(

@@ -23,20 +23,26 @@ _CLOSING_SECONDS = 0.3
 
 
 class Cycle:
-    """Metrics at every flush interval of the clock, records as they come; after a failure a growing, uneven pause."""
+    """Metrics taken at every flush interval of the clock, whether or not the store is there; records as they come.
 
-    def __init__(self, flusher: Flusher, settings: Settings, jobs: Iterable[Job]) -> None:
+    After a failure it is tried again after a growing, uneven pause.
+    """
+
+    def __init__(
+        self, flusher: Flusher, settings: Settings, jobs: Iterable[Job], clock: Callable[[], float] = time.time
+    ) -> None:
         self.state: State = "starting"
         self.message = "The first connection to the store is being made."
         self._flusher = flusher
         self._settings = settings
         self._offset = random.uniform(0.05, min(1.0, 0.1 * settings.flush_interval))
         self._failures = 0
-        self._due = time.monotonic() + self._until_due()
+        self._clock = clock
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
         self._deadline: float | None = None
         self._flushes: asyncio.Task[None]
+        self._ticks: asyncio.Task[None]
         self._jobs: set[asyncio.Task[None]] = set()
         self._factories = list(jobs)
 
@@ -45,13 +51,17 @@ class Cycle:
         for job in self._factories:
             self.add(job)
         self._flushes = asyncio.create_task(self._flush_until_ended())
-        await asyncio.wait({self._flushes})
+        self._ticks = asyncio.create_task(self._take_at_every_interval())
+        await asyncio.wait({self._flushes, self._ticks}, return_when=asyncio.FIRST_COMPLETED)
         await self._end_jobs()
         if self._deadline is None:
-            return self._flushes.result()
+            return self._fail()
+        self._ticks.cancel()
+        self._flusher.take()
         with suppress(WatchglassError, TimeoutError):
             async with asyncio.timeout(self._left):
-                await self.flush(metrics=True)
+                await self.flush(metrics=False)
+        self._flusher.leave()
         await self._flusher.writer.close()
 
     async def flush(self, *, metrics: bool) -> None:
@@ -70,6 +80,8 @@ class Cycle:
         """Begin to end, and be done by `deadline` on the monotonic clock."""
         if self._deadline is None:
             self._deadline = deadline
+            if self._flusher.lagging:
+                self._flusher.leave()  # first, because there may be no time left after one more attempt
             asyncio.get_running_loop().call_later(self._left, self._give_up)
             self._woken.set()
 
@@ -81,28 +93,45 @@ class Cycle:
         self._flusher.writer.terminate()
         self._flushes.cancel()
 
+    def _fail(self) -> None:
+        """Raise what ended a task that was not told to end: in tests alone, where nothing is swallowed."""
+        for task in (self._flushes, self._ticks):
+            if task.done():
+                task.result()
+            task.cancel()
+
     @property
     def _left(self) -> float:
         """Seconds that the last flush may take."""
         return max(0.0, (self._deadline or 0.0) - time.monotonic() - _CLOSING_SECONDS)
 
     def _until_due(self) -> float:
+        """Seconds until the clock's next interval has begun; never none, and never much more than one interval."""
         interval = self._settings.flush_interval
-        return interval - time.time() % interval + self._offset
+        return interval - self._clock() % interval + self._offset
+
+    async def _take_at_every_interval(self) -> None:
+        """A wall clock that jumps moves the next time by at most an interval: waiting is by the monotonic one."""
+        while True:
+            await asyncio.sleep(self._until_due())
+            try:
+                with guard.as_own_work():
+                    self._flusher.take()
+            except Exception:
+                guard.caught("exporters.cycle")
 
     async def _flush_until_ended(self) -> None:
-        pause = 0.0 if await self._attempt(metrics=False) else self._pause()
+        pause = 0.0 if await self._attempt() else self._pause()
         while not self._woken.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), pause)
                 return
-            metrics = time.monotonic() >= self._due
-            flushed = not (metrics or self._flusher.waiting) or await self._attempt(metrics)
+            flushed = not self._flusher.waiting or await self._attempt()
             pause = self._settings.records_interval if flushed else self._pause()
 
-    async def _attempt(self, metrics: bool) -> bool:
+    async def _attempt(self) -> bool:
         try:
-            await self.flush(metrics=metrics)
+            await self.flush(metrics=False)
         except WatchglassError:
             self._failures += 1
             return False
@@ -111,8 +140,6 @@ class Cycle:
             self._failures += 1
             return False
         self._failures = 0
-        if metrics:
-            self._due = time.monotonic() + self._until_due()
         return True
 
     def _pause(self) -> float:

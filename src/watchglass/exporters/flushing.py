@@ -1,85 +1,126 @@
-"""One batch after another into the store: frozen when made, retried unchanged until it is there."""
+"""What is taken at every interval, and one batch after another into the store: frozen when made, sent in order."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from dataclasses import replace
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from watchglass import guard
 from watchglass.errors import WatchglassError
 from watchglass.exporters import logs, traces
+from watchglass.exporters.backlog import Backlog
+from watchglass.exporters.delivery import deliver
 from watchglass.exporters.metrics import MetricDeltas
 from watchglass.exporters.own import OwnMeters
 from watchglass.exporters.queue import Queue
+from watchglass.exporters.spool import Spool
 from watchglass.records import Batch, LogRecord, Trace
 from watchglass.store.writer import Writer
 
+SLOW_SECONDS = 1.0
+"""A batch that is not in the store after so long is spooled."""
+
 
 class Flusher:
-    """Empties the queues and the recorder into the writer. While a batch cannot be written nothing more is taken."""
+    """Empties the recorder into the backlog at every interval, also while the store is away, and that into the writer.
+
+    While the store is away, what waits is on disk too.
+    """
 
     def __init__(
-        self, writer: Writer, deltas: MetricDeltas, logs: Queue[LogRecord], traces: Queue[Trace], own: OwnMeters
+        self,
+        writer: Writer,
+        deltas: MetricDeltas,
+        logs: Queue[LogRecord],
+        traces: Queue[Trace],
+        own: OwnMeters,
+        backlog: Backlog,
+        spool: Spool,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.writer = writer
+        self.spool = spool
         self.last_flush: float | None = None
         self._deltas = deltas
         self._logs = logs
         self._traces = traces
         self._own = own
+        self._backlog = backlog
+        self._clock = clock
         self._sequence = 0
-        self._frozen: Batch | None = None
-        self._rejections = 0
+        self._away = False
 
     @property
     def waiting(self) -> bool:
         """Whether there are records, or a batch that could not be written."""
-        return bool(self._frozen or self._logs or self._traces)
+        return bool(self._backlog or self._logs or self._traces)
+
+    @property
+    def lagging(self) -> bool:
+        """Whether the store is away, or slow."""
+        return self._away or bool(self._backlog)
+
+    def take(self) -> None:
+        """Freeze what was measured since the last time, and the records that wait."""
+        lagging = self.lagging
+        self._freeze(metrics=True)
+        if lagging:
+            self.spool.save(self._backlog)
 
     async def flush(self, *, metrics: bool) -> None:
-        """Write all records that wait and, if asked, the metrics. Raises what stands in the way: `WatchglassError`."""
-        if not self.writer.is_open:
-            await self.writer.open()
-        await self._finish()
-        self._freeze(metrics)
-        while self._frozen:
-            await self._finish()
-            self._freeze(metrics=False)
-        self.last_flush = time.time()
+        """Have in the store what waits and, if asked, the metrics as they are now.
 
-    def _freeze(self, metrics: bool) -> None:
+        Raises what stands in the way: `WatchglassError`. All is in the backlog then, and on disk.
+        """
+        if metrics:
+            self.take()
+        if not self.writer.is_open:
+            await self._reach(self.writer.open())
+        await self._deliver()
+        while self._logs or self._traces:
+            self._freeze(metrics=False)
+            await self._deliver()
+        self.last_flush = self._clock()
+
+    def leave(self) -> None:
+        """At the end: what is not written is on disk when this returns, for another process to write."""
+        if not self.lagging and not self._logs and not self._traces:
+            return
+        self._freeze(metrics=True)
+        while self._logs or self._traces:
+            self._freeze(metrics=False)
+        self.spool.save(self._backlog)
+
+    def _freeze(self, *, metrics: bool) -> None:
         batch = Batch(
             self._sequence + 1,
-            self._deltas.take(time.time()) if metrics else (),
+            self._deltas.take(self._clock()) if metrics else (),
             self._logs.take(logs.A_FLUSH),
             self._traces.take(traces.A_FLUSH),
         )
         if len(batch):
-            self._sequence, self._frozen, self._rejections = batch.sequence, batch, 0
+            self._sequence = batch.sequence
+            self._backlog.add(batch)
 
-    async def _finish(self) -> None:
-        """Write the frozen batch, without what the store will not have."""
-        while self._frozen:
-            batch, began = self._frozen, time.perf_counter()
+    async def _deliver(self) -> None:
+        """Send the backlog, one batch at a time, so that whoever borrows the connection comes in between."""
+        while (batch := self._backlog.next()) is not None:
+            timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, self.spool.save, self._backlog)
             try:
-                await self.writer.write(batch)
-            except WatchglassError:
-                raise
-            except Exception:
-                guard.caught("exporters.flushing")
-                await self._reject(batch)
-            else:
-                self._frozen = None
-                self._own.flushed(batch, time.perf_counter() - began)
+                await self._reach(deliver(self.writer, batch, self._own))
+            finally:
+                timer.cancel()
+            self._backlog.done()
+            await asyncio.sleep(0)
+        self.spool.clear()
 
-    async def _reject(self, batch: Batch) -> None:
-        """After a refusal: the same on a new connection, then the metrics alone, then nothing of it."""
-        self._rejections += 1
-        if self._rejections > 1 and (batch.logs or batch.traces):
-            self._own.dropped.update({("logs", "rejected"): len(batch.logs), ("traces", "rejected"): len(batch.traces)})
-            self._frozen = replace(batch, logs=(), traces=()) if batch.points else None
-        elif self._rejections > 1:
-            self._own.dropped["metrics", "rejected"] += len(batch.points)
-            self._frozen = None
-        await self.writer.close()
-        await self.writer.open()
+    async def _reach(self, attempt: Coroutine[Any, Any, None]) -> None:
+        """Know whether the store is away; as long as it is, what waits is on disk."""
+        try:
+            await attempt
+        except WatchglassError:
+            self._away = True
+            self.spool.save(self._backlog)
+            raise
+        self._away = False

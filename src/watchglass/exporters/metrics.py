@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import isfinite
 
@@ -17,11 +17,13 @@ GRID_SECONDS = 10
 class MetricDeltas:
     """Subtracts from each state the one taken before, so that every increment is in exactly one answer of `take`.
 
-    Gauges, and counters that move both ways, have no deltas: their value at the moment is taken.
+    Gauges, and counters that move both ways, have no deltas: their value at the moment is taken. `retire` lets go of
+    series that were taken and are not used any more, and returns their last states.
     """
 
-    def __init__(self, collect: Collect, now: float) -> None:
+    def __init__(self, collect: Collect, now: float, retire: Callable[[], Sequence[State]] = tuple) -> None:
         self._collect = collect
+        self._retire = retire
         self._since = now
         self._taken: dict[tuple[Meter, Values], State] = {}
         self._projection = Projection(lambda meter: meter.stored)
@@ -36,6 +38,8 @@ class MetricDeltas:
         gains = list(self._gains(states))
         time = int(min(self._since, now) // GRID_SECONDS) * GRID_SECONDS
         self._remember(states, now)
+        for state in self._retire():
+            self._taken.pop((state.meter, state.values), None)  # it may be back, from zero, before the next time
         merged = self._projection.merge([*gains, *breakdowns(gains)])
         return [_point(meter, attributes, state, time) for (meter, attributes), state in merged.items()]
 

@@ -10,9 +10,9 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 from weakref import WeakSet
@@ -20,12 +20,24 @@ from weakref import WeakSet
 from watchglass import guard
 from watchglass.errors import DatabaseNotConfigured
 from watchglass.exporters import cycle
+from watchglass.exporters.backlog import Backlog
 from watchglass.exporters.cycle import Cycle, Job
 from watchglass.exporters.flushing import Flusher
 from watchglass.exporters.logs import log_queue
 from watchglass.exporters.metrics import MetricDeltas
 from watchglass.exporters.own import OwnMeters
+from watchglass.exporters.replay import Replay
+from watchglass.exporters.spool import Spool
+from watchglass.exporters.status import PipelineStatus as PipelineStatus
 from watchglass.exporters.traces import trace_queue
+from watchglass.meters import (
+    WATCHGLASS_BACKLOG,
+    WATCHGLASS_BACKLOG_USAGE,
+    WATCHGLASS_SERIES,
+    WATCHGLASS_SERIES_OVERFLOWED,
+    WATCHGLASS_SPOOL_SET_ASIDE,
+    WATCHGLASS_SPOOL_USAGE,
+)
 from watchglass.records import Collect, Instance, LogRecord, State, Trace
 from watchglass.settings import Settings
 from watchglass.store.forks import abandon
@@ -37,33 +49,36 @@ if TYPE_CHECKING:
 OpenWriter = Callable[[Instance], Writer]
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineStatus:
-    """How the way into the store is. `message` is a sentence; `last_flush` unix seconds; numbers are by signal."""
-
-    state: cycle.State
-    message: str
-    last_flush: float | None
-    queued: Mapping[str, int]
-    dropped: Mapping[str, int]
-    clamped: int
-
-
 class Pipeline:
-    """Exports one process. In a forked child it is a fresh one, with an instance id of its own, not started."""
+    """Exports one process. In a forked child it is a fresh one, with an instance id of its own, not started.
+
+    `retire` lets go of series that are not used any more and `overflowed` counts those that found no room; both are the
+    recorder's. `clock` gives unix seconds.
+    """
 
     def __init__(
-        self, settings: Settings, instance: Instance, collect: Collect, open_writer: OpenWriter | None = None
+        self,
+        settings: Settings,
+        instance: Instance,
+        collect: Collect,
+        open_writer: OpenWriter | None = None,
+        *,
+        retire: Callable[[], Sequence[State]] = tuple,
+        overflowed: Callable[[], int] = int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
         self.instance = instance
         self._collect_measured = collect
+        self._retire = retire
+        self._overflowed = overflowed
+        self._clock = clock
         self._open_writer = open_writer or self._default_writer
         self._jobs: list[Job] = []
-        self._fresh(time.time())
+        self._fresh()
         _all.add(self)
 
-    def _fresh(self, now: float) -> None:
+    def _fresh(self) -> None:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -73,7 +88,10 @@ class Pipeline:
         self._own = OwnMeters()
         self._logs = log_queue(self.settings.queue_size)
         self._traces = trace_queue(self.settings.queue_size)
-        self._deltas = MetricDeltas(self.collect, now)
+        self._backlog = Backlog(self.settings.queue_size)
+        self._spool = Spool(self.settings, self.instance)
+        self._replay = Replay(self.settings, self._open_writer, self._own)
+        self._deltas = MetricDeltas(self.collect, self._clock(), self._retire)
 
     def offer_log(self, record: LogRecord) -> None:
         """Have the line stored with one of the next flushes. Any thread; never waits."""
@@ -86,25 +104,47 @@ class Pipeline:
     def collect(self) -> list[State]:
         """What the recorder measured, and what the pipeline tells of itself."""
         states = list(self._collect_measured())
-        waiting = {"logs": len(self._logs), "traces": len(self._traces)}
-        overflowed = {"logs": self._logs.dropped, "traces": self._traces.dropped}
-        return states + self._own.states(waiting, overflowed, len(states))
+        figures = {
+            WATCHGLASS_SERIES: len(states),
+            WATCHGLASS_SERIES_OVERFLOWED: self._overflowed(),
+            WATCHGLASS_BACKLOG: self._backlog.size,
+            WATCHGLASS_BACKLOG_USAGE: sum(self._backlog.weights.values()),
+            WATCHGLASS_SPOOL_USAGE: self._spool.size,
+            WATCHGLASS_SPOOL_SET_ASIDE: self._replay.set_aside,
+        }
+        return states + self._own.states(figures, self._queued(), self._overran())
 
     @property
     def status(self) -> PipelineStatus:
         """How things are now. Any thread."""
         state, message = self._state()
-        dropped = {"logs": self._logs.dropped, "traces": self._traces.dropped, "metrics": 0}
+        dropped = {**self._overran(), "metrics": 0}
         for (signal, _), number in list(self._own.dropped.items()):
-            dropped[signal] += number
+            dropped[signal] = dropped.get(signal, 0) + number
         return PipelineStatus(
             state,
             message,
             self._flusher.last_flush if self._flusher else None,
-            {"logs": len(self._logs), "traces": len(self._traces)},
+            self._queued(),
             dropped,
-            self._flusher.writer.clamped if self._flusher else 0,
+            self._own.clamped,
+            backlog=self._backlog.size,
+            backlog_bytes=sum(self._backlog.weights.values()),
+            spooled_bytes=self._spool.size,
+            spool_problem=self._spool.problem,
+            set_aside=self._replay.set_aside,
+            overflowed=self._overflowed(),
         )
+
+    def _queued(self) -> dict[str, int]:
+        """Records that wait, in the queue or in a batch."""
+        counts = self._backlog.counts
+        return {"logs": len(self._logs) + counts["logs"], "traces": len(self._traces) + counts["traces"]}
+
+    def _overran(self) -> dict[str, int]:
+        """Records that found no room while they waited."""
+        dropped = self._backlog.dropped
+        return {"logs": self._logs.dropped + dropped["logs"], "traces": self._traces.dropped + dropped["traces"]}
 
     def _state(self) -> tuple[cycle.State, str]:
         if not self.settings.store_dsn:
@@ -132,10 +172,19 @@ class Pipeline:
                 return
             if self._forked:
                 self._forked = False
-                self._deltas.skip(time.time())
+                self._deltas.skip(self._clock())
             if self._flusher is None:
                 writer = self._open_writer(self.instance)
-                self._flusher = Flusher(writer, self._deltas, self._logs, self._traces, self._own)
+                self._flusher = Flusher(
+                    writer,
+                    self._deltas,
+                    self._logs,
+                    self._traces,
+                    self._own,
+                    self._backlog,
+                    self._spool,
+                    self._clock,
+                )
             ready = threading.Event()
             self._thread = threading.Thread(target=self._main, args=(ready,), name="watchglass-export", daemon=True)
             self._thread.start()
@@ -169,7 +218,8 @@ class Pipeline:
 
     async def _run(self, ready: threading.Event) -> None:
         assert self._flusher is not None
-        self._cycle = Cycle(self._flusher, self.settings, self._jobs)
+        cycle = self._cycle = Cycle(self._flusher, self.settings, self._jobs, self._clock)
+        cycle.add(lambda: self._replay.run(lambda: cycle.state == "ok"))
         ready.set()
         await self._cycle.run()
 
@@ -178,9 +228,9 @@ class Pipeline:
         abandon((self._lock, self._thread, self._loop, self._cycle, self._flusher, self._logs, self._traces))
         if self._flusher is not None:
             self._flusher.writer.abandon()
-        now = time.time()
-        self.instance = replace(self.instance, instance_id=str(uuid4()), pid=os.getpid(), started_at=now)
-        self._fresh(now)
+        self._spool.abandon()
+        self.instance = replace(self.instance, instance_id=str(uuid4()), pid=os.getpid(), started_at=self._clock())
+        self._fresh()
         self._forked = True
 
 
