@@ -16,7 +16,7 @@ from watchglass.cli.grafana import write
 from watchglass.errors import ApplicationNotFound
 from watchglass.store.access import Access, Login
 
-COMMANDS = ["demo", "run", "doctor", "migrate", "login", "grafana"]
+COMMANDS = ["demo", "run", "serve", "doctor", "migrate", "login", "grafana"]
 
 
 def called(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -74,7 +74,7 @@ def test_options_after_two_dashes_belong_to_run_only(capsys: pytest.CaptureFixtu
 # migrate
 
 
-@pytest.mark.parametrize("command", [["migrate"], ["login"]])
+@pytest.mark.parametrize("command", [["migrate"], ["login"], ["serve"]])
 def test_without_a_database_it_says_which_setting_names_one(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,7 +40,8 @@ class RedisUnavailable(WatchglassError):
 
 class SchemaMissing(WatchglassError):
     """The schema watchglass is missing from {address}, or older than this version needs ({found} < {needed}).
-    Run `watchglass migrate`, or set WATCHGLASS_MIGRATIONS=auto."""
+    Run `watchglass migrate` with the URL of a role that may make it (an owner of the database; --role names the
+    service's own), or set WATCHGLASS_MIGRATIONS=auto where the service's role may."""
 
 
 class SchemaForbidden(WatchglassError):
@@ -93,6 +94,10 @@ class FolderNotWritable(WatchglassError):
 
 class PortInUse(WatchglassError):
     """Port {port} is in use. Choose another with --port, or --port 0 for a free one."""
+
+
+class AddressUnusable(WatchglassError):
+    """Nothing can listen on {host}: {reason}. Name an address of this machine with --host, for example 127.0.0.1."""
 
 
 class ExtraMissing(WatchglassError):

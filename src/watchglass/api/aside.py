@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from watchglass.analysis.windows import Window
+from watchglass.api import words
 from watchglass.api.context import Context
 from watchglass.api.health import Condition, HealthAnswer
 from watchglass.errors import DatabaseNotConfigured, WatchglassError
@@ -14,7 +16,9 @@ LOOK_BACK = 30 * 86_400.0
 """Seconds in which a process that reported is remembered."""
 
 FRESH = 2.0
-_LEAST = 30.0
+"""Seconds for which an answer is good."""
+
+_GRID = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +32,26 @@ class LastSeen:
 async def last_seen(context: Context) -> LastSeen:
     """When any process of the service reported last. Raises what the store does.
 
-    A point begins a flush interval before it is written, and that interval may be late: three of them are silence.
+    A point begins on a grid of ten seconds, an interval before it is flushed; that flush may be late by another one.
     """
     if context.reader is None:
         raise DatabaseNotConfigured
     now = context.clock()
     seen = [one.last_seen for one in await context.reader.instances(Window(now - LOOK_BACK, now))]
-    patience = max(_LEAST, 3 * context.settings.flush_interval)
+    patience = _GRID + 2 * context.settings.flush_interval
     return LastSeen(max(seen, default=None), not seen or max(seen) < now - patience)
+
+
+def silence(service: str, seen: LastSeen, now: float) -> str | None:
+    """The sentence that says since when nothing came; None while something does."""
+    if seen.time is None:
+        return f"The store has no telemetry of {service}. Check the name, and the database."
+    if not seen.silent:
+        return None
+    when = datetime.fromtimestamp(seen.time, UTC)
+    ago = words.duration(now - seen.time)
+    why = "it has stopped, hangs, or cannot reach the store"
+    return f"Nothing came from {service} since {when:%Y-%m-%d %H:%M:%S} UTC, {ago} ago: {why}."
 
 
 class Aside:

@@ -10,6 +10,9 @@ from watchglass.api.coverage import coverage
 from watchglass.api.series import line, newest, percentile_lines, percentile_table, ratio, total
 from watchglass.meters import (
     HTTP_SERVER_REQUEST_DURATION,
+    WATCHGLASS_BACKLOG,
+    WATCHGLASS_BACKLOG_USAGE,
+    WATCHGLASS_CLAMPED,
     WATCHGLASS_CPU_TIME,
     WATCHGLASS_DROPPED,
     WATCHGLASS_ERRORS,
@@ -18,6 +21,9 @@ from watchglass.meters import (
     WATCHGLASS_QUEUE,
     WATCHGLASS_ROWS_WRITTEN,
     WATCHGLASS_SERIES,
+    WATCHGLASS_SERIES_OVERFLOWED,
+    WATCHGLASS_SPOOL_SET_ASIDE,
+    WATCHGLASS_SPOOL_USAGE,
     Meter,
 )
 
@@ -34,6 +40,12 @@ SPECS = {
 }
 DETAILS = {
     **SPECS,
+    "backlog": Spec("Batches waiting, at most", "{batch}", "max", "up"),
+    "backlog_bytes": Spec("Memory of these", "By", "max", "up"),
+    "spool": Spec("On disk, waiting", "By", "max", "up"),
+    "set_aside": Spec("Unreadable spools", "{file}", "max", "up"),
+    "overflowed": Spec("Found no room", "{series}/h", "rate", "up"),
+    "clamped": Spec("Times moved", "{row}/h", "rate", "up"),
     "cpu": Spec("CPU of own threads", "1", "rate", "up"),
     "cpu_request": Spec("The same, per request", "s", "mean", "up"),
     "queries_p95": Spec("Question to the store, P95", "s", "p95", "up"),
@@ -83,10 +95,15 @@ async def footprint(asked: Asked, _parameters: Parameters) -> FootprintAnswer:
 
 async def read_details(asked: Asked, window: Window) -> Readings:
     """What the footer shows, and what it takes to run."""
-    cpu = await _rate(asked, window, WATCHGLASS_CPU_TIME)
     return {
         **await read(asked, window),
-        "cpu": cpu,
+        "backlog": await _gauge(asked, window, WATCHGLASS_BACKLOG),
+        "backlog_bytes": await _gauge(asked, window, WATCHGLASS_BACKLOG_USAGE),
+        "spool": await _gauge(asked, window, WATCHGLASS_SPOOL_USAGE),
+        "set_aside": await _gauge(asked, window, WATCHGLASS_SPOOL_SET_ASIDE),
+        "overflowed": await _rate(asked, window, WATCHGLASS_SERIES_OVERFLOWED, 3600),
+        "clamped": await _rate(asked, window, WATCHGLASS_CLAMPED, 3600),
+        "cpu": await _rate(asked, window, WATCHGLASS_CPU_TIME),
         "cpu_request": await _per_request(asked, window),
         "queries_p95": await _p95(asked, window, WATCHGLASS_QUERY_DURATION),
     }

@@ -12,7 +12,7 @@ from watchglass.api.recording import ATTRIBUTES, Measurement
 from watchglass.errors import WatchglassError
 from watchglass.exporters.prometheus import label, spelled
 from watchglass.instrumentation.recorder import OVERFLOW, Recorder
-from watchglass.meters import ALL, Kind, Meter
+from watchglass.meters import ALL, Across, Kind, Meter
 from watchglass.records import Values
 from watchglass.store.names import names
 
@@ -95,7 +95,8 @@ class RecordedMeters:
         unit = one.unit or ("s" if one.metric_type == "timer" else "")
         known = self._meters.get(one.metric_name)
         if known is None:
-            made = RecordedMeter(one.metric_name, kind, unit, DESCRIPTION)
+            across: Across = "latest" if kind == "gauge" else "sum"
+            made = RecordedMeter(one.metric_name, kind, unit, DESCRIPTION, across=across)
             self._check(made)
             await self._check_store(made)
             known = self._meters.setdefault(made.name, made)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from watchglass import __version__
-from watchglass.cli import demo, doctor, grafana, login, migrate, run
+from watchglass.cli import demo, doctor, grafana, login, migrate, run, serve
 from watchglass.errors import WatchglassError
 
 FAILED = 2
@@ -53,6 +53,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="watchglass", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"watchglass {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for module in (demo, run, doctor, migrate, login, grafana):
+    for module in (demo, run, serve, doctor, migrate, login, grafana):
         module.add(commands)
     return parser

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watchglass.cli.login import fresh_link
 from watchglass.cli.parsing import add_command, port, seconds
-from watchglass.errors import ExtraMissing, SchemaMissing
+from watchglass.errors import ExtraMissing, FolderNotWritable, SchemaMissing
 
 if TYPE_CHECKING:
     from watchglass.cli.parsing import Commands
@@ -34,10 +35,21 @@ def _run(options: argparse.Namespace) -> None:
     for package in ("httpx", "redis", "uvicorn"):
         if importlib.util.find_spec(package) is None:
             raise ExtraMissing(feature="watchglass demo", package=package, extra="demo")
+    if options.data is not None:
+        _check(options.data)
     from watchglass.demo import stage
 
     chosen = {name: getattr(options, name) for name in ("port", "data", "duration", "browser", "json")}
     stage.play(stage.Options(**chosen), _login_link)
+
+
+def _check(folder: Path) -> None:
+    """Raise `FolderNotWritable` where no folder can be."""
+    nearest = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
+    if not nearest.is_dir():
+        raise FolderNotWritable(folder=folder, reason=f"{nearest} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise FolderNotWritable(folder=folder, reason=f"this account may not write into {nearest}")
 
 
 async def _login_link(dsn: str, address: str) -> str:

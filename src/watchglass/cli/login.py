@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -14,13 +15,15 @@ from watchglass.settings import Settings
 if TYPE_CHECKING:
     from watchglass.cli.parsing import Commands
 
+_USUAL = "http://127.0.0.1:8000"
+_GUESSED = f"The address {_USUAL} is a guess. Where it is another, name it with --url or WATCHGLASS_PUBLIC_URL."
 _EPILOG = "The address is WATCHGLASS_PUBLIC_URL, unless --url names another. The link is good for 15 minutes, once."
 
 
 def add(commands: Commands) -> None:
     text = "print a fresh one-time login link to the page"
     parser = add_command(commands, "login", _run, help=text, epilog=_EPILOG)
-    parser.add_argument("--url", help="where the service is reached (default http://127.0.0.1:8000)")
+    parser.add_argument("--url", help=f"where the service is reached (default {_USUAL})")
     parser.add_argument("--viewer", action="store_true", help="for someone who may look and change nothing")
 
 
@@ -28,8 +31,10 @@ def _run(options: argparse.Namespace) -> None:
     settings = Settings()
     if settings.store_dsn is None:
         raise DatabaseNotConfigured
-    address = options.url or settings.public_url or "http://127.0.0.1:8000"
+    address = (options.url or settings.public_url or _USUAL).rstrip("/")
     print(asyncio.run(fresh_link(settings.store_dsn, address + settings.path_prefix, viewer=options.viewer)))
+    if not options.url and not settings.public_url:
+        print(_GUESSED, file=sys.stderr)
 
 
 async def fresh_link(dsn: str, address: str, *, viewer: bool = False) -> str:

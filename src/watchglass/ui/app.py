@@ -13,15 +13,17 @@ from starlette.responses import RedirectResponse, Response
 
 from watchglass.analysis.windows import Window
 from watchglass.api import cards as questions
+from watchglass.api import footprint as cost
 from watchglass.api import overview, paths, ranges
+from watchglass.api.aside import last_seen, silence
 from watchglass.api.asking import Asked
 from watchglass.api.auth import guard_token
-from watchglass.api.context import Context
+from watchglass.api.context import ALL_SERVICES, Context
 from watchglass.api.health import HealthAnswer
 from watchglass.api.notices import Notice, Show
 from watchglass.api.visitors import viewer
-from watchglass.errors import InvalidRange, WatchglassError
-from watchglass.ui import cards, static
+from watchglass.errors import InvalidRange, SchemaMissing, WatchglassError
+from watchglass.ui import cards, footprint, static
 from watchglass.ui.cards import headline
 from watchglass.ui.pages import Pages
 
@@ -33,6 +35,7 @@ COMPONENTS = {
     "memory": "Memory",
     "disk": "Disk",
     "telemetry": "Telemetry",
+    "service": "Service",
 }
 YOUNG = "15m"
 """The range that the page opens with while the service is younger than that."""
@@ -48,6 +51,8 @@ def add_pages(app: FastAPI, context: Context) -> Show:
         (paths.PAGE, site.page),
         ("/ui/monitoring", site.home),
         (paths.STATUS_PAGE, site.status),
+        (paths.FOOTPRINT, site.footprint),
+        (paths.FOOTPRINT + "/content", site.footprint_content),
         (FRAGMENTS + "/overview", site.overview),
         (FRAGMENTS + "/{name}", site.card),
         (paths.STATIC + "/{name}", site.asset),
@@ -65,17 +70,28 @@ class Site:
 
     async def page(self, request: Request) -> Response:
         """The one page, its cards still empty: they ask for their content themselves."""
-        query, settings = request.query_params, self._context.settings
+        query = request.query_params
         if not query.keys() & {"range", "start", "end"} and await self._is_young():
             address = self._pages.base(request) + paths.PAGE
             return RedirectResponse(f"{address}?{urlencode({**query, 'range': YOUNG})}", 307)
+        return await self._shell(request, "page.html", _tiles())
+
+    async def footprint(self, request: Request) -> Response:
+        """What Watchglass itself costs, its content to come."""
+        return await self._shell(request, "footprint.html", footprint.TILES)
+
+    async def _shell(self, request: Request, template: str, tiles: object) -> Response:
+        """A page with the bar and the footer of every page."""
+        query, context = request.query_params, self._context
         range_ = query.get("range", "")
         return self._pages.answer(
             request,
-            "page.html",
-            service=settings.service,
-            version=settings.service_version,
-            instance=settings.host_name,
+            template,
+            service=context.service,
+            version=context.settings.service_version,
+            instance="" if context.aside else context.settings.host_name,
+            aside=context.aside,
+            all_services=ALL_SERVICES,
             range=range_ if range_ in ranges.RANGES else ranges.DEFAULT_RANGE,
             fixed="end" in query,
             ranges=list(ranges.RANGES),
@@ -83,10 +99,10 @@ class Site:
             comparison=query.get("compare", ranges.DEFAULT_COMPARISON),
             comparisons=COMPARED_WITH,
             default_comparison=ranges.DEFAULT_COMPARISON,
-            tiles=_tiles(),
+            tiles=tiles,
             visitor=viewer(request),
             guard_token=await guard_token(request),
-            logs_out=self._context.authorize is None,
+            logs_out=context.authorize is None,
         )
 
     async def _is_young(self) -> bool:
@@ -108,7 +124,7 @@ class Site:
         """For anyone: a word about the service and each part of it, no figures."""
         health: HealthAnswer = await request.app.state.health.now()
         code = 503 if health.status == "critical" else 200
-        service = self._context.settings.service
+        service = self._context.service
         return self._pages.answer(request, "health.html", code, health=health, service=service, names=COMPONENTS)
 
     async def overview(self, request: Request) -> Response:
@@ -116,12 +132,24 @@ class Site:
         query = request.query_params
         try:
             answer = await overview.summary(Asked.of(self._context, _only(query, OF_RANGE)))
+            problem = await self._problem_of_telemetry()
         except WatchglassError as error:
             return self._problem(request, error, "cards/no_overview.html", cards=_tiles())
         settings = self._context.settings
         tiles: list[Any] = [cards.VIEWS[name][0](tile, query, settings) for name, tile in answer.tiles.items()]
-        top = headline.view(tiles, self._unstored())
+        top = headline.view(tiles, problem)
         return self._pages.answer(request, "cards/overview.html", tiles=tiles, headline=top, window=answer.window)
+
+    async def footprint_content(self, request: Request) -> Response:
+        """The figures of the page on the cost."""
+        query = request.query_params
+        try:
+            asked = Asked.of(self._context, _only(query, OF_RANGE))
+            answer = await cost.detailed(asked)
+        except WatchglassError as error:
+            return self._problem(request, error, "cards/problem.html", card=questions.CARDS["footprint"])
+        page = footprint.view(answer, ranges.comparison_of(query))
+        return self._pages.answer(request, "cards/footprint_page.html", page=page, window=answer.window)
 
     async def card(self, request: Request) -> Response:
         """One card's content."""
@@ -146,11 +174,18 @@ class Site:
     def _problem(self, request: Request, error: Exception, template: str, **values: Any) -> Response:
         """Why there are no figures: the address asks for none (422), or the store does not answer (503)."""
         wrong = isinstance(error, (InvalidRange, ValidationError))
+        status = self._context.status() if self._context.status else None
+        if isinstance(error, SchemaMissing) and status is not None and status.state == "forbidden":
+            problem = status.message  # why it is missing
+        else:
+            problem = str(error)
         short = "the address asks for what does not exist." if wrong else "the store does not answer."
-        return self._pages.answer(request, template, 422 if wrong else 503, problem=str(error), short=short, **values)
+        return self._pages.answer(request, template, 422 if wrong else 503, problem=problem, short=short, **values)
 
-    def _unstored(self) -> str | None:
-        """What keeps telemetry from being stored, if anything does."""
+    async def _problem_of_telemetry(self) -> str | None:
+        """What keeps telemetry from being stored, or since when none came where this is no process of the service."""
+        if self._context.aside:
+            return silence(self._context.service, await last_seen(self._context), self._context.clock())
         status = self._context.status() if self._context.status else None
         if status is None or status.state in ("ok", "starting"):
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from watchglass.api.answers import SetupAnswer
+from watchglass.api.models import Missing
 from watchglass.jobs.doctor.findings import Finding
 from watchglass.ui.levels import Level
 
@@ -33,6 +34,7 @@ class SetupView:
     items: list[Item]
     more: list[Item]
     fine: list[str]
+    missing: Missing | None = None
 
 
 def view(answer: SetupAnswer) -> SetupView:
@@ -44,6 +46,7 @@ def view(answer: SetupAnswer) -> SetupView:
         items=[one for one in items if one.level],
         more=[one for one in items if not one.level],
         fine=[one.sentence for one in answer.findings if one.state == "ok"],
+        missing=answer.missing,
     )
 
 

@@ -45,7 +45,7 @@ function pairs(link) {
   return Object.fromEntries(new URLSearchParams(link.dataset.state));
 }
 
-// The bar is not drawn anew by the server: say here which of its choices is in force.
+// The bar is not drawn anew by the server: say here which of its choices is in force, and what links to pages carry.
 function mark() {
   const now = query();
   for (const link of document.querySelectorAll(".bar a[data-state]")) {
@@ -56,4 +56,5 @@ function mark() {
   for (const select of document.querySelectorAll("[data-state-name]")) {
     select.value = now.get(select.dataset.stateName) ?? "";
   }
+  for (const link of document.querySelectorAll("a[data-carry]")) link.search = now.toString();
 }
