@@ -63,7 +63,7 @@ async def test_the_database_has_code_and_soon_telemetry(demo: Demo) -> None:
         assert await connection.fetchval("SELECT count(*) FROM chunks") >= 20_000
         assert await connection.fetchval("SELECT pg_has_role(current_user, 'pg_monitor', 'USAGE')")
         deadline = time.monotonic() + 30
-        while not await connection.fetchval("SELECT EXISTS (SELECT FROM watchglass.metrics)"):
+        while not await connection.fetchval("SELECT EXISTS (SELECT FROM watchglass.metrics_10s)"):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.2)
     finally:

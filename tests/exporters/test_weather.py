@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
 
 import pytest
 
@@ -15,7 +13,6 @@ from support.databases import execute
 from support.pipelines import answer, fetch, line, select, trace, until
 from watchglass import guard
 from watchglass.demo.servers import PostgreSQL
-from watchglass.demo.servers import process as processes
 from watchglass.exporters import cycle
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.recorder import Recorder
@@ -28,18 +25,6 @@ Start = Callable[..., Pipeline]
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cycle, "_LONGEST_PAUSE", 0.3)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgreSQL]:
-    """A PostgreSQL of its own that comes back at the same address, with its data."""
-    with TemporaryDirectory() as folder:  # pytest's own are closed to the account that PostgreSQL runs as for root
-        Path(folder).chmod(0o755)
-        server = PostgreSQL(Path(folder))
-        server.start()
-        monkeypatch.setattr(processes, "free_port", lambda: server.port)
-        yield server
-        server.stop()
 
 
 def counts(dsn: str) -> float:
@@ -213,11 +198,11 @@ def test_metrics_the_store_will_not_have_are_counted_as_dropped(
     monkeypatch.setattr(guard, "strict", False)
     pipeline = start(store_url, flush_interval=300)
     until(lambda: pipeline.status.state == "ok")
-    execute(store_url, "ALTER TABLE watchglass.metrics ADD CONSTRAINT none CHECK (false) NOT VALID")
+    execute(store_url, "ALTER TABLE watchglass.metrics_10s ADD CONSTRAINT none CHECK (false) NOT VALID")
     answer(recorder)
     pipeline.flush_now()
     assert pipeline.status.dropped["metrics"] > 0
-    execute(store_url, "ALTER TABLE watchglass.metrics DROP CONSTRAINT none")
+    execute(store_url, "ALTER TABLE watchglass.metrics_10s DROP CONSTRAINT none")
     answer(recorder)
     pipeline.flush_now()
     assert counts(store_url) == 1

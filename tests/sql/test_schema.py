@@ -28,6 +28,9 @@ UNION ALL
 UNION ALL
     SELECT pg_get_viewdef(oid) FROM pg_class WHERE relnamespace = 'watchglass'::regnamespace AND relkind = 'v'
 UNION ALL
+    SELECT pg_get_triggerdef(pg_trigger.oid)
+    FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE relnamespace = 'watchglass'::regnamespace
+UNION ALL
     SELECT pg_get_functiondef(oid) || coalesce(proacl::text, 'public')
     FROM pg_proc WHERE pronamespace = 'watchglass'::regnamespace
 ORDER BY 1

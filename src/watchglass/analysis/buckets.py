@@ -18,6 +18,7 @@ ZERO = -32768
 
 _LOWEST, _HIGHEST = ZERO + 1, 32767
 _PAIR = struct.Struct("<hI")
+PAIR_BYTES = _PAIR.size
 _MOST = 0xFFFFFFFF
 
 

@@ -10,13 +10,10 @@ from collections.abc import Iterator, Sequence
 from math import isnan, nan
 
 import numpy as np
-from numpy.typing import NDArray
 
 from watchglass.analysis.buckets import PER_DOUBLING, ZERO
+from watchglass.analysis.points import PAIRS, Floats
 
-Floats = NDArray[np.float64]
-
-_PAIRS = np.dtype([("index", "<i2"), ("count", "<u4")])
 _MOST_CELLS = 2_000_000
 """Counts laid out at once: 16 MB."""
 
@@ -55,7 +52,7 @@ def counts_over(packed: Sequence[bytes], threshold: float) -> list[int]:
     result = [0] * len(packed)
     edge = np.log2(threshold) * PER_DOUBLING if threshold > 0 else float(ZERO)
     for position, one in enumerate(packed):
-        pairs = np.frombuffer(one, _PAIRS)
+        pairs = np.frombuffer(one, PAIRS)
         upper = pairs["index"].astype(np.float64) + (pairs["index"] != ZERO)
         share = np.clip(upper - edge, 0.0, 1.0)
         result[position] = round(float((share * pairs["count"]).sum()))
@@ -64,13 +61,13 @@ def counts_over(packed: Sequence[bytes], threshold: float) -> list[int]:
 
 def _dense(packed: Sequence[bytes]) -> Iterator[tuple[int, Floats, Floats]]:
     """Chunks of histograms side by side: number of the first, index of each column (zeros come first), counts."""
-    pairs = np.frombuffer(b"".join(packed), _PAIRS)
+    pairs = np.frombuffer(b"".join(packed), PAIRS)
     index = pairs["index"].astype(np.int64)
     above = index[index != ZERO]
     lowest, highest = (int(above.min()), int(above.max())) if above.size else (0, -1)
     width = highest - lowest + 2
     column = np.where(index == ZERO, 0, index - lowest + 1)
-    ends = np.cumsum([0, *(len(one) // _PAIRS.itemsize for one in packed)])
+    ends = np.cumsum([0, *(len(one) // PAIRS.itemsize for one in packed)])
     row = np.repeat(np.arange(len(packed)), np.diff(ends))
     most = max(1, _MOST_CELLS // width)
     for first in range(0, len(packed), most):

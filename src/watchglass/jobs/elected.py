@@ -15,6 +15,7 @@ from watchglass.exporters.pipeline import Pipeline
 from watchglass.jobs.lease import Lease
 from watchglass.jobs.readings import Recording
 from watchglass.jobs.retention import maintain
+from watchglass.jobs.rollup import roll_up_all
 from watchglass.jobs.snapshots import Snapshots
 from watchglass.settings import Settings
 from watchglass.store.connection import transaction
@@ -79,6 +80,7 @@ class ElectedJobs:
         await self.snapshots.take()
         if self._lease.held:
             with suppress(WatchglassError):  # the pipeline's status says it, and the next round tries again
+                await roll_up_all(self._pipeline.borrow)
                 await self._keep_house()
         return SNAPSHOT_SECONDS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -25,13 +26,26 @@ async def maintain(connection: Connection, settings: Settings) -> list[str]:
     """
     await _run(connection, sql.load("batches")["create_partitions"])
     dropped: list[str] = []
-    days = settings.retention_metrics_days, settings.retention_records_days
-    while name := await _run(connection, sql.load("retention")["drop_expired_partition"], *days):
+    await _run(connection, sql.load("store")["set_fact"], settings.service, "retention", json.dumps(kept(settings)))
+    while name := await _run(connection, sql.load("retention")["drop_expired_partition"]):
         dropped.append(str(name))
     await _run(connection, sql.load("retention")["forget_batches"])
-    await _run(connection, sql.load("retention")["forget_instances"], max(days))
+    await _run(connection, sql.load("retention")["forget_instances"])
     await _run(connection, sql.load("access")["forget_login_tokens"])
     return dropped
+
+
+def kept(settings: Settings) -> dict[str, str]:
+    """How long a service has its telemetry kept, by table. Services that share a store keep what one of them asks."""
+    return {
+        "metrics": f"{settings.retention_10s_hours} hours",
+        "metrics_10s": f"{settings.retention_10s_hours} hours",
+        "metrics_1m": f"{settings.retention_1m_days} days",
+        "metrics_1h": f"{settings.retention_metrics_days} days",
+        "metrics_1d": f"{settings.retention_1d_days} days",
+        "logs": f"{settings.retention_records_days} days",
+        "traces": f"{settings.retention_records_days} days",
+    }
 
 
 async def _run(connection: Connection, query: str, *arguments: object) -> object:

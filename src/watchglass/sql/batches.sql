@@ -5,7 +5,7 @@ INSERT INTO watchglass.instances AS known (
 )
 VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8), to_timestamp($7::float8))
 ON CONFLICT (service_instance_id) DO UPDATE SET service_version = excluded.service_version
-RETURNING id, last_seen;
+RETURNING id;
 
 -- name: writable
 -- The encoding of the database, its clock, and the spans of the partitions of each table, in order.

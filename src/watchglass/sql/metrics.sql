@@ -6,69 +6,91 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[]) AS new
 ORDER BY id
 ON CONFLICT DO NOTHING;
 
--- name: merge_points
--- Add to the slots of ten seconds that this process has written before. A gauge keeps its last sample.
-INSERT INTO watchglass.metrics AS old (time, series_id, instance_id, count, sum, min, max, buckets)
-SELECT *
-FROM unnest(
-    $1::timestamptz[], $2::bigint[], $3::integer[], $4::bigint[], $5::float8[], $6::float8[], $7::float8[], $8::bytea[]
-)
-ON CONFLICT (series_id, time, instance_id) DO UPDATE SET
-    count = CASE WHEN excluded.min IS NOT NULL AND excluded.buckets IS NULL THEN 1 ELSE old.count + excluded.count END,
-    sum = CASE WHEN excluded.min IS NOT NULL AND excluded.buckets IS NULL THEN excluded.sum ELSE old.sum + excluded.sum END,
-    min = least(old.min, excluded.min),
-    max = greatest(old.max, excluded.max),
-    buckets = coalesce(old.buckets || excluded.buckets, old.buckets, excluded.buckets);
+-- name: known_series
+-- What is known of a metric's series, and of the processes of a service (null: of all): how many, to see whether there
+-- are new ones, and how far each tier reaches. Late chunks and revisions say whether something closed has changed.
+SELECT
+    extract(epoch FROM now())::float8 AS now,
+    (SELECT count(*) FROM watchglass.series WHERE name = $1) AS series,
+    (SELECT coalesce(max(id), 0) FROM watchglass.instances) AS instances,
+    (SELECT concat_ws(',', sum(marks), count(*), max(time)) FROM watchglass.late_chunks)
+        || ';' || string_agg(revision::text, ',' ORDER BY width) AS version,
+    array_agg(width ORDER BY width) AS widths,
+    array_agg(extract(epoch FROM since)::float8 ORDER BY width) AS since,
+    array_agg(extract(epoch FROM until)::float8 ORDER BY width) AS until
+FROM watchglass.rollups;
 
--- name: select_metrics
--- Sums over a window from the rows of ten seconds, by attributes of series ($2) and of processes ($6), in slots of $11
--- seconds (null: one). $4 and $5, $7 and $8 are attributes that must be so, and that must be absent.
-WITH chosen AS MATERIALIZED (
-    SELECT id, kind IN ('gauge', 'updown') AS is_gauge, key, dense_rank() OVER (ORDER BY key) AS number
-    FROM watchglass.series
-    CROSS JOIN LATERAL (
-        SELECT array_agg(attributes ->> wanted.name ORDER BY wanted.position) AS key
-        FROM unnest($2::text[]) WITH ORDINALITY AS wanted (name, position)
-    ) AS keys
-    WHERE series.name = $1 AND attributes @> $4::jsonb AND NOT attributes ?| $5::text[]
-),
-processes AS (
-    SELECT id, service_name, jsonb_strip_nulls(jsonb_build_object(
-        'service.instance.id', service_instance_id, 'service.name', service_name,
-        'service.namespace', nullif(service_namespace, ''), 'service.version', nullif(service_version, ''),
-        'host.name', host_name, 'process.pid', process_pid::text
-    )) AS attributes
-    FROM watchglass.instances
-),
-sources AS MATERIALIZED (
-    SELECT id, key, dense_rank() OVER (ORDER BY key) AS number
-    FROM processes
-    CROSS JOIN LATERAL (
-        SELECT array_agg(attributes ->> wanted.name ORDER BY wanted.position) AS key
-        FROM unnest($6::text[]) WITH ORDINALITY AS wanted (name, position)
-    ) AS keys
-    WHERE service_name = coalesce($3, service_name) AND attributes @> $7::jsonb AND NOT attributes ?| $8::text[]
-),
-sums AS (
+-- name: series_of_name
+-- The series of a metric.
+SELECT id, kind, attributes FROM watchglass.series WHERE name = $1;
+
+-- name: processes
+-- Who wrote: the attributes that rows have from the process that wrote them.
+SELECT id, service_name, jsonb_strip_nulls(jsonb_build_object(
+    'service.instance.id', service_instance_id, 'service.name', service_name,
+    'service.namespace', nullif(service_namespace, ''), 'service.version', nullif(service_version, ''),
+    'host.name', host_name, 'process.pid', process_pid::text
+)) AS attributes
+FROM watchglass.instances;
+
+-- name: read_10s
+-- Blocks of ten seconds: one per time, process and metric, with a column of arrays per value, in PostgreSQL's binary form.
+SELECT
+    extract(epoch FROM time)::bigint AS time, instance_id, array_send(series_ids) AS series_ids,
+    array_send(counts) AS counts, array_send(sums) AS sums, array_send(mins) AS mins, array_send(maxs) AS maxs,
+    array_send(sizes) AS sizes, buckets
+FROM watchglass.metrics_10s
+WHERE name = $1 AND instance_id = ANY ($2::integer[])
+    AND time >= to_timestamp($3::float8) AND time < to_timestamp($4::float8);
+
+-- name: read_1m
+-- Blocks of half an hour in minutes: one per series, process and half hour.
+SELECT
+    extract(epoch FROM time)::bigint AS time, instance_id, series_id, array_send(minutes) AS minutes,
+    array_send(counts) AS counts, array_send(sums) AS sums, array_send(mins) AS mins, array_send(maxs) AS maxs,
+    array_send(lasts) AS lasts, array_send(sizes) AS sizes, buckets
+FROM watchglass.metrics_1m
+WHERE series_id = ANY ($1::bigint[]) AND instance_id = ANY ($2::integer[])
+    AND time > to_timestamp($3::float8) - interval '30 min' AND time < to_timestamp($4::float8);
+
+-- name: read_1h
+-- Rows of an hour, in slots of $5 seconds (null: one) per series and process, all of them as one column of bytes each.
+WITH slots AS (
     SELECT
-        chosen.number AS chosen_number,
-        sources.number AS source_number,
-        date_bin(make_interval(secs => $11::integer), time, 'epoch') AS slot,
-        sum(count)::bigint AS count,
-        sum(sum) AS sum,
-        min(min) AS min,
-        max(max) AS max,
-        (max(ARRAY[extract(epoch FROM time)::float8, sum]) FILTER (WHERE is_gauge))[2] AS last,
-        string_agg(buckets, '') AS buckets
-    FROM watchglass.metrics
-    JOIN chosen ON chosen.id = series_id
-    JOIN sources ON sources.id = instance_id
-    WHERE time >= to_timestamp($9::float8) AND time < to_timestamp($10::float8)
+        series_id, instance_id, coalesce(date_bin(make_interval(secs => $5), time, 'epoch'), to_timestamp($3)) AS slot,
+        sum(count)::bigint AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max,
+        (array_agg(last ORDER BY time DESC))[1] AS last, string_agg(buckets, '') AS buckets
+    FROM watchglass.metrics_1h
+    WHERE series_id = ANY ($1::bigint[]) AND instance_id = ANY ($2::integer[])
+        AND time >= to_timestamp($3::float8) AND time < to_timestamp($4::float8)
     GROUP BY 1, 2, 3
 )
-SELECT chosen_keys.key, source_keys.key AS source_key, extract(epoch FROM slot)::bigint AS time,
-    count, sum, min, max, last, buckets
-FROM sums
-JOIN (SELECT DISTINCT number, key FROM chosen) AS chosen_keys ON chosen_keys.number = chosen_number
-JOIN (SELECT DISTINCT number, key FROM sources) AS source_keys ON source_keys.number = source_number
-ORDER BY chosen_number, source_number, slot;
+SELECT
+    string_agg(int8send(extract(epoch FROM slot)::bigint), '') AS times,
+    string_agg(int4send(instance_id), '') AS instance_ids, string_agg(int8send(series_id), '') AS series_ids,
+    string_agg(int8send(count), '') AS counts, string_agg(float8send(sum), '') AS sums,
+    string_agg(float8send(coalesce(min, 'NaN')), '') AS mins, string_agg(float8send(coalesce(max, 'NaN')), '') AS maxs,
+    string_agg(float8send(coalesce(last, 'NaN')), '') AS lasts,
+    string_agg(int4send(coalesce(length(buckets), 0) / 6), '') AS sizes, string_agg(buckets, '') AS buckets
+FROM slots;
+
+-- name: read_1d
+-- The same of rows of a day.
+WITH slots AS (
+    SELECT
+        series_id, instance_id, coalesce(date_bin(make_interval(secs => $5), time, 'epoch'), to_timestamp($3)) AS slot,
+        sum(count)::bigint AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max,
+        (array_agg(last ORDER BY time DESC))[1] AS last, string_agg(buckets, '') AS buckets
+    FROM watchglass.metrics_1d
+    WHERE series_id = ANY ($1::bigint[]) AND instance_id = ANY ($2::integer[])
+        AND time >= to_timestamp($3::float8) AND time < to_timestamp($4::float8)
+    GROUP BY 1, 2, 3
+)
+SELECT
+    string_agg(int8send(extract(epoch FROM slot)::bigint), '') AS times,
+    string_agg(int4send(instance_id), '') AS instance_ids, string_agg(int8send(series_id), '') AS series_ids,
+    string_agg(int8send(count), '') AS counts, string_agg(float8send(sum), '') AS sums,
+    string_agg(float8send(coalesce(min, 'NaN')), '') AS mins, string_agg(float8send(coalesce(max, 'NaN')), '') AS maxs,
+    string_agg(float8send(coalesce(last, 'NaN')), '') AS lasts,
+    string_agg(int4send(coalesce(length(buckets), 0) / 6), '') AS sizes, string_agg(buckets, '') AS buckets
+FROM slots;

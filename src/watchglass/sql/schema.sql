@@ -38,8 +38,85 @@ CREATE TABLE watchglass.series (
 );
 CREATE INDEX series_name ON watchglass.series (name);
 
--- What a series of a process gained in ten seconds. Histogram: all columns, buckets as packed (int16 index, uint32 count)
--- pairs on one grid. Counter: sum is the increase. Gauge: sum is the last sample, between min and max of all samples.
+-- Metrics are kept in four resolutions, each made from the finer one. What a series of a process gained is: of a
+-- histogram count, sum, min, max and buckets, as packed (int16 index, uint32 count) pairs on one grid; of a counter the
+-- increase as sum; of a gauge the sum of its samples and their count, and the last one.
+
+-- What came in ten seconds: one row per metric and process, an array element per series. Counts, mins and maxs are those
+-- of histograms, sizes the number of pairs that each series has in buckets.
+CREATE TABLE watchglass.metrics_10s (
+    time timestamptz NOT NULL,
+    name text NOT NULL,
+    instance_id integer NOT NULL,
+    series_ids bigint[] NOT NULL,
+    counts bigint[],
+    sums double precision[] NOT NULL,
+    mins double precision[],
+    maxs double precision[],
+    sizes integer[],
+    buckets bytea
+) PARTITION BY RANGE (time);
+CREATE INDEX metrics_10s_time ON watchglass.metrics_10s USING brin (time) WITH (pages_per_range = 16, autosummarize = on);
+
+-- The same in minutes: one row per series and process for half an hour, an array element per minute.
+CREATE TABLE watchglass.metrics_1m (
+    time timestamptz NOT NULL,
+    series_id bigint NOT NULL,
+    instance_id integer NOT NULL,
+    minutes smallint[] NOT NULL,
+    counts bigint[],
+    sums double precision[] NOT NULL,
+    mins double precision[],
+    maxs double precision[],
+    lasts double precision[],
+    sizes integer[],
+    buckets bytea,
+    PRIMARY KEY (series_id, time, instance_id)
+) PARTITION BY RANGE (time);
+CREATE INDEX metrics_1m_time ON watchglass.metrics_1m USING brin (time) WITH (pages_per_range = 16, autosummarize = on);
+
+-- In hours, amounts are those of a release (service, namespace, version), under the number of one of its processes.
+CREATE TABLE watchglass.metrics_1h (
+    time timestamptz NOT NULL,
+    series_id bigint NOT NULL,
+    instance_id integer NOT NULL,
+    count bigint NOT NULL,
+    sum double precision NOT NULL,
+    min double precision,
+    max double precision,
+    last double precision,
+    buckets bytea,
+    PRIMARY KEY (series_id, time, instance_id)
+) PARTITION BY RANGE (time);
+CREATE INDEX metrics_1h_time ON watchglass.metrics_1h USING brin (time) WITH (pages_per_range = 16, autosummarize = on);
+
+-- The same in days, of UTC.
+CREATE TABLE watchglass.metrics_1d (LIKE watchglass.metrics_1h INCLUDING CONSTRAINTS, PRIMARY KEY (series_id, time, instance_id))
+PARTITION BY RANGE (time);
+CREATE INDEX metrics_1d_time ON watchglass.metrics_1d USING brin (time) WITH (pages_per_range = 16, autosummarize = on);
+
+-- How far back each resolution is kept and up to when it is complete. The revision grows when what was complete changes.
+CREATE TABLE watchglass.rollups (
+    width integer PRIMARY KEY,
+    since timestamptz NOT NULL,
+    until timestamptz NOT NULL,
+    revision bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+INSERT INTO watchglass.rollups (width, since, until)
+SELECT width, '-infinity', CASE width WHEN 10 THEN 'infinity' ELSE date_bin(chunk, began, 'epoch') END
+FROM (VALUES (10, interval '10 s'), (60, '30 min'), (3600, '1 h'), (86400, '1 d')) AS tiers (width, chunk)
+CROSS JOIN (SELECT coalesce(min(started_at), now()) AS began FROM watchglass.instances) AS first;
+
+-- Spans for which a process wrote something when it was late: they are rolled up again.
+CREATE TABLE watchglass.late_chunks (
+    width integer NOT NULL,
+    time timestamptz NOT NULL,
+    instance_id integer NOT NULL,
+    marks bigint NOT NULL DEFAULT 1,
+    PRIMARY KEY (width, time, instance_id)
+);
+
+-- What the first version wrote, and processes of that version still write: a row per series, process and ten seconds.
 CREATE TABLE watchglass.metrics (
     time timestamptz NOT NULL,
     series_id bigint NOT NULL,
@@ -49,9 +126,63 @@ CREATE TABLE watchglass.metrics (
     min double precision,
     max double precision,
     buckets bytea,
+    carried_over boolean NOT NULL DEFAULT true,
     PRIMARY KEY (series_id, time, instance_id)
 ) PARTITION BY RANGE (time);
 CREATE INDEX metrics_time ON watchglass.metrics USING brin (time) WITH (pages_per_range = 32, autosummarize = on);
+
+-- Rows of the first version as blocks of this one.
+CREATE FUNCTION watchglass.add_blocks(gained watchglass.metrics[]) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO watchglass.metrics_10s
+    SELECT
+        time, name, instance_id, array_agg(series_id),
+        CASE kind WHEN 'histogram' THEN array_agg(count) END,
+        array_agg(sum),
+        CASE kind WHEN 'histogram' THEN array_agg(coalesce(min, 'NaN')) END,
+        CASE kind WHEN 'histogram' THEN array_agg(coalesce(max, 'NaN')) END,
+        CASE kind WHEN 'histogram' THEN array_agg(coalesce(length(buckets), 0) / 6) END,
+        string_agg(buckets, '')
+    FROM unnest(gained)
+    JOIN watchglass.series ON id = series_id
+    GROUP BY time, name, kind, instance_id;
+    INSERT INTO watchglass.late_chunks AS known
+    SELECT DISTINCT 60, date_bin('30 min', time, 'epoch'), instance_id
+    FROM unnest(gained)
+    WHERE time < now() - interval '40 s'
+    ON CONFLICT (width, time, instance_id) DO UPDATE SET marks = known.marks + 1;
+$$;
+
+-- What a process of the first version writes is in the tier of ten seconds too, in the same transaction.
+CREATE FUNCTION watchglass.carry_over() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        PERFORM watchglass.add_blocks(ARRAY(SELECT added FROM added));
+    ELSE
+        PERFORM watchglass.add_blocks(ARRAY(
+            SELECT (
+                changed.time, changed.series_id, changed.instance_id, greatest(changed.count - before.count, 0),
+                CASE WHEN kind IN ('gauge', 'updown') THEN changed.sum ELSE changed.sum - before.sum END,
+                changed.min, changed.max, substr(changed.buckets, coalesce(length(before.buckets), 0) + 1), true
+            )::watchglass.metrics
+            FROM changed
+            JOIN before USING (series_id, time, instance_id)
+            JOIN watchglass.series ON id = changed.series_id
+            WHERE before.carried_over
+        ));
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER carry_over_inserts AFTER INSERT ON watchglass.metrics
+REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION watchglass.carry_over();
+CREATE TRIGGER carry_over_updates AFTER UPDATE ON watchglass.metrics
+REFERENCING OLD TABLE AS before NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION watchglass.carry_over();
 
 -- The ledger: a batch is written when its row is here, in the same transaction. Also the cursor of those who follow.
 CREATE TABLE watchglass.batches (
@@ -150,18 +281,38 @@ CREATE TABLE watchglass.audit (
 );
 CREATE INDEX audit_time ON watchglass.audit (time);
 
--- The metrics with one value a row, for queries by hand. Of a histogram the value is the mean.
+-- The metrics with one value a row, for queries by hand, each time in the finest resolution that is kept of it. Of a
+-- histogram or a gauge the value is the mean.
 CREATE VIEW watchglass.metrics_flat AS
+WITH kept AS (
+    SELECT 10 AS width, time, instance_id, series_id, count, sum, min, max
+    FROM watchglass.metrics_10s
+    CROSS JOIN LATERAL unnest(series_ids, counts, sums, mins, maxs) AS blocks (series_id, count, sum, min, max)
+    UNION ALL
+    SELECT 60, time + make_interval(mins => minute), instance_id, series_id, count, sum, min, max
+    FROM watchglass.metrics_1m
+    CROSS JOIN LATERAL unnest(minutes, counts, sums, mins, maxs) AS blocks (minute, count, sum, min, max)
+    WHERE time < (SELECT since FROM watchglass.rollups WHERE width = 10)
+    UNION ALL
+    SELECT 3600, time, instance_id, series_id, count, sum, min, max
+    FROM watchglass.metrics_1h
+    WHERE time < (SELECT since FROM watchglass.rollups WHERE width = 60)
+    UNION ALL
+    SELECT 86400, time, instance_id, series_id, count, sum, min, max
+    FROM watchglass.metrics_1d
+    WHERE time < (SELECT since FROM watchglass.rollups WHERE width = 3600)
+)
 SELECT
     md5(concat_ws(':', m.series_id, m.instance_id, extract(epoch FROM m.time)))::uuid AS id,
     m.time AS timestamp,
     s.kind AS metric_type,
     s.name AS metric_name,
-    CASE WHEN s.kind = 'histogram' AND m.count > 0 THEN m.sum / m.count ELSE m.sum END AS value,
+    CASE WHEN s.kind <> 'counter' AND m.count > 0 THEN m.sum / m.count ELSE m.sum END AS value,
     s.attributes || jsonb_strip_nulls(jsonb_build_object(
-        'unit', s.unit, 'count', m.count, 'min', m.min, 'max', m.max, 'service.instance.id', i.service_instance_id
+        'unit', s.unit, 'count', coalesce(m.count, 1), 'min', nullif(m.min, 'NaN'), 'max', nullif(m.max, 'NaN'),
+        'seconds', m.width, 'service.instance.id', i.service_instance_id
     )) AS metadata
-FROM watchglass.metrics AS m
+FROM kept AS m
 JOIN watchglass.series AS s ON s.id = m.series_id
 LEFT JOIN watchglass.instances AS i ON i.id = m.instance_id;
 
@@ -181,7 +332,7 @@ AS $$
     WHERE parent.relkind = 'p' AND parent.relnamespace = to_regnamespace('watchglass')
 $$;
 
--- Create the partitions from one before now to some ahead: seven days of metrics, one day of logs and traces by the hour.
+-- Create the partitions from one before now to some ahead: seven days of metrics, one of logs and traces.
 -- Returns how many were missing. A table that is attached never waits for those who read its parent, unlike one made
 -- with PARTITION OF. https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
 CREATE FUNCTION watchglass.create_partitions() RETURNS integer
@@ -195,12 +346,18 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('watchglass'), hashtext('partitions'));
     FOR missing IN
         WITH wanted AS (
-            SELECT 'metrics' AS parent, 'YYYYMMDD' AS pattern, interval '1 day' AS span,
-                generate_series(date_trunc('day', now()) - interval '1 day', now() + interval '7 days', '1 day') AS lower
-            UNION ALL
-            SELECT hourly, 'YYYYMMDDHH24', interval '1 hour',
-                generate_series(date_trunc('hour', now()) - interval '1 hour', now() + interval '1 day', '1 hour')
-            FROM unnest(ARRAY['logs', 'traces']) AS hourly
+            SELECT parent, pattern, span, generate_series(
+                date_bin(span, now() - least(span, '1 day'), '2001-01-01'), now() + ahead, span
+            ) AS lower
+            FROM (VALUES
+                ('metrics', 'YYYYMMDD', interval '1 day', interval '7 days'),
+                ('metrics_10s', 'YYYYMMDD', '1 day', '7 days'),
+                ('metrics_1m', 'YYYYMMDD', '1 day', '7 days'),
+                ('metrics_1h', 'YYYYMMDD', '7 days', '7 days'),
+                ('metrics_1d', 'YYYYMMDD', '91 days', '7 days'),
+                ('logs', 'YYYYMMDDHH24', '1 hour', '1 day'),
+                ('traces', 'YYYYMMDDHH24', '1 hour', '1 day')
+            ) AS spans (parent, pattern, span, ahead)
         )
         SELECT parent, parent || '_' || to_char(lower, pattern) AS name, lower, lower + span AS upper FROM wanted
     LOOP
@@ -216,27 +373,48 @@ BEGIN
 END
 $$;
 
--- Drop the oldest partition that holds nothing younger than asked, and return its name; null when there is none.
+-- Drop the oldest partition that holds nothing younger than asked, and return its name; null when there is none. `keep`
+-- has an interval by table; a table that is not in it is kept, as is what has not been rolled up yet.
 -- One at a time: the caller's lock_timeout bounds how long our own readers wait, and a failed one is tried again later.
-CREATE FUNCTION watchglass.drop_expired_partition(metrics_days integer, records_days integer) RETURNS text
+CREATE FUNCTION watchglass.drop_expired_partition(keep jsonb) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
 AS $$
 DECLARE
-    expired text;
+    expired record;
 BEGIN
-    IF metrics_days < 1 OR records_days < 1 THEN
-        RAISE EXCEPTION 'telemetry is kept for at least one day' USING ERRCODE = 'invalid_parameter_value';
+    IF EXISTS (SELECT FROM jsonb_each_text(keep) WHERE value::interval < interval '2 hours') THEN
+        RAISE EXCEPTION 'telemetry is kept for at least two hours' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    SELECT name INTO expired
+    SELECT name, upper, tier INTO expired
     FROM watchglass.partitions()
-    WHERE upper <= now() - make_interval(days => CASE parent WHEN 'metrics' THEN metrics_days ELSE records_days END)
+    LEFT JOIN (VALUES
+        ('metrics', NULL, 60), ('metrics_10s', 10, 60), ('metrics_1m', 60, 3600), ('metrics_1h', 3600, 86400)
+        , ('metrics_1d', 86400, NULL)
+    ) AS tiers (table_name, tier, next) ON table_name = parent
+    LEFT JOIN watchglass.rollups ON width = next
+    WHERE upper <= now() - (keep ->> parent)::interval AND upper <= coalesce(until, 'infinity')
     ORDER BY upper, name
     LIMIT 1;
     IF expired IS NOT NULL THEN
-        EXECUTE format('DROP TABLE watchglass.%I', expired);
+        EXECUTE format('DROP TABLE watchglass.%I', expired.name);
+        UPDATE watchglass.rollups SET since = greatest(since, expired.upper) WHERE width = expired.tier;
     END IF;
-    RETURN expired;
+    RETURN expired.name;
+END
+$$;
+
+-- The same for processes of the first version.
+CREATE FUNCTION watchglass.drop_expired_partition(metrics_days integer, records_days integer) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
+AS $$
+BEGIN
+    RETURN watchglass.drop_expired_partition(jsonb_build_object(
+        'metrics', make_interval(days => metrics_days),
+        'logs', make_interval(days => records_days),
+        'traces', make_interval(days => records_days)
+    ));
 END
 $$;
 
@@ -252,11 +430,16 @@ BEGIN
     EXECUTE format('REVOKE UPDATE, DELETE ON watchglass.audit FROM %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.partitions() TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.create_partitions() TO %I', application);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.add_blocks(watchglass.metrics[]) TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_expired_partition(integer, integer) TO %I', application);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_expired_partition(jsonb) TO %I', application);
 END
 $$;
 
 REVOKE ALL ON FUNCTION watchglass.partitions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.create_partitions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.drop_expired_partition(integer, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION watchglass.drop_expired_partition(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION watchglass.add_blocks(watchglass.metrics[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION watchglass.carry_over() FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.grant_to(name) FROM PUBLIC;

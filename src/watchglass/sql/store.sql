@@ -25,7 +25,7 @@ ORDER BY started_at, id;
 -- When the oldest telemetry of a service (null: of all) that is still kept can be from; null without any.
 SELECT extract(epoch FROM greatest(
     (SELECT min(started_at) FROM watchglass.instances WHERE service_name = coalesce($1, service_name)),
-    (SELECT min(lower) FROM watchglass.partitions() WHERE parent = 'metrics')
+    (SELECT min(lower) FROM watchglass.partitions() WHERE parent = 'metrics_1d')
 ))::float8 AS earliest
 WHERE EXISTS (SELECT FROM watchglass.instances WHERE service_name = coalesce($1, service_name));
 

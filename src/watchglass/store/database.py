@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from watchglass import sql
 from watchglass.errors import DatabaseUnavailable
@@ -21,8 +22,16 @@ if TYPE_CHECKING:
 
 QUESTION_SECONDS = 5.0
 
+T = TypeVar("T")
+
 Timed = Callable[[str, float], None]
 """Told a statement's name and the seconds it took, whether it succeeded or not."""
+
+
+class Fetch(Protocol):
+    """Sends one statement with its arguments and answers its rows."""
+
+    def __call__(self, query: str, *arguments: object) -> Awaitable[list[asyncpg.Record]]: ...
 
 
 class Database:
@@ -52,10 +61,16 @@ class Database:
     async def fetch(
         self, query: str, *arguments: object, seconds: float = QUESTION_SECONDS, readonly: bool = True
     ) -> list[asyncpg.Record]:
-        """The rows of one statement, in a transaction of its own.
+        """The rows of one statement, in a transaction of its own. Errors are those of `ask`."""
+        return await self.ask(lambda fetch: fetch(query, *arguments), seconds=seconds, readonly=readonly)
+
+    async def ask(
+        self, work: Callable[[Fetch], Awaitable[T]], *, seconds: float = QUESTION_SECONDS, readonly: bool = True
+    ) -> T:
+        """What `work` makes of the statements it fetches, all in one transaction.
 
         Raises `QueryTooSlow` after `seconds`, `DatabaseUnavailable`, or `SchemaMissing`. A connection that broke since
-        the last question is replaced without a word.
+        the last question is replaced without a word, and `work` begins anew.
         """
         if self._pid != os.getpid():
             abandon((self._connection, self._closing, self._lock))
@@ -64,12 +79,12 @@ class Database:
             async with self._lock:
                 used_before = self._is_open()
                 try:
-                    return await self._fetch(query, arguments, seconds, readonly)
+                    return await self._ask(work, seconds, readonly)
                 except DatabaseUnavailable:
                     await self._close()
                     if not used_before or not readonly:
                         raise
-                    return await self._fetch(query, arguments, seconds, readonly)
+                    return await self._ask(work, seconds, readonly)
 
     async def close(self) -> None:
         """Close the connection; the next question opens another."""
@@ -79,22 +94,23 @@ class Database:
     def _is_open(self) -> bool:
         return self._connection is not None and not self._connection.is_closed()
 
-    async def _fetch(
-        self, query: str, arguments: tuple[object, ...], seconds: float, readonly: bool
-    ) -> list[asyncpg.Record]:
+    async def _ask(self, work: Callable[[Fetch], Awaitable[T]], seconds: float, readonly: bool) -> T:
         if self._closing:
             self._closing.cancel()
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self.dsn, application_name=self.application_name)
+        with reported(self.dsn, seconds=seconds):
+            async with transaction(self._connection, seconds=seconds, readonly=readonly):
+                answer = await work(partial(self._fetch, self._connection))
+        self._closing = asyncio.get_running_loop().call_later(self.idle_seconds, self._close_idle)
+        return answer
+
+    async def _fetch(self, connection: Connection, query: str, *arguments: object) -> list[asyncpg.Record]:
         began = time.perf_counter()
         try:
-            with reported(self.dsn, seconds=seconds):
-                async with transaction(self._connection, seconds=seconds, readonly=readonly):
-                    rows = await self._connection.fetch(query, *arguments)
+            return await connection.fetch(query, *arguments)
         finally:
             self._timed(sql.name_of(query), time.perf_counter() - began)
-        self._closing = asyncio.get_running_loop().call_later(self.idle_seconds, self._close_idle)
-        return rows
 
     def _close_idle(self) -> None:
         if not self._lock.locked():

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["auto", "check", "off"]
 
-WRITER = 1
+WRITER = 2
 """The version of what this package writes; the schema may ask for a newer one."""
 
 LATEST = max(sql.migrations())

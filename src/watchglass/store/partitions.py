@@ -60,7 +60,7 @@ async def look_ahead(connection: Connection) -> Bounds:
     async with transaction(connection, seconds=_SECONDS, readonly=True):
         rows = await connection.fetch(queries["writable"])
     spans = {row["parent"]: _around(row["now"], row["lowers"], row["uppers"]) for row in rows}
-    if spans.keys() < {"metrics", "logs", "traces"}:
+    if spans.keys() < {"metrics_10s", "logs", "traces"}:
         raise asyncpg.LockNotAvailableError("the partitions are not there yet")
     return Bounds("utf-8" if rows[0]["encoding"] == "UTF8" else "ascii", rows[0]["now"], spans)
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watchglass import sql
+from watchglass.analysis.tiers import stitch
 from watchglass.analysis.windows import Window
-from watchglass.store.database import Database
-from watchglass.store.text import storable
+from watchglass.store.catalogue import OF_PROCESSES, Catalogue, Selection
+from watchglass.store.database import Database, Fetch
 
-OF_PROCESSES = frozenset(
-    ("service.instance.id", "service.name", "service.namespace", "service.version", "host.name", "process.pid")
-)
-"""Attributes of the process that wrote a row, not of its series; `by` and `where` take them as well."""
+if TYPE_CHECKING:
+    from watchglass.analysis.points import Points
+    from watchglass.store import pieces
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """What series that agree in `key` add up to, in the slot that starts at `time`.
 
     `key` holds the values of `by`, None where absent; `time` is None when the window is one slot.
@@ -30,7 +29,7 @@ class Group:
 
     key: tuple[str | None, ...]
     time: int | None
-    count: int
+    count: int  # type: ignore[assignment] # a tuple's method of that name is of no use here
     sum: float
     min: float | None
     max: float | None
@@ -80,6 +79,8 @@ class Reader:
     def __init__(self, database: Database | str, *, service: str | None = None) -> None:
         self.database = Database(database) if isinstance(database, str) else database
         self.service = service
+        self._catalogue = Catalogue(service)
+        self._cache: pieces.Cache | None = None
 
     async def select(
         self,
@@ -92,25 +93,46 @@ class Reader:
     ) -> list[Group]:
         """What the metric `name` came to in the window, grouped by attributes, in slots of `step` seconds.
 
-        `where` keeps series whose attributes have these values; None is "absent". Slots are aligned to the epoch; one
-        in which nothing was recorded is left out. Ordered by key, then time.
+        `by` and `where` take attributes of series, and of the processes that wrote them (`OF_PROCESSES`). `where` keeps
+        those that have these values; None is "absent". Slots are aligned to the epoch; one in which nothing was
+        recorded is left out. Ordered by key, then time.
+
+        The window is answered from the coarsest tiers that fit it. From hours and days, amounts are known per release
+        only: where `by` or `where` tells single processes apart, they reach as far back as the tier of minutes.
         """
+        from watchglass.store import pieces
+
         where = where or {}
-        of_series = [attribute for attribute in by if attribute not in OF_PROCESSES]
-        of_processes = [attribute for attribute in by if attribute in OF_PROCESSES]
-        rows = await self.database.fetch(
-            _source(window, step),
-            name,
-            of_series,
-            self.service,
-            *_conditions({k: v for k, v in where.items() if k not in OF_PROCESSES}),
-            of_processes,
-            *_conditions({k: v for k, v in where.items() if k in OF_PROCESSES}),
-            window.start,
-            window.end,
-            step,
-        )
-        return [_group(row, by, [*of_series, *of_processes]) for row in rows]
+        question = pieces.Question(name, tuple(by), tuple(sorted(where.items())), step)
+
+        async def read(fetch: Fetch) -> tuple[pieces.Grouping, list[Points]]:
+            chosen = await self._catalogue.select(fetch, name, by, where)
+            grouping = pieces.Grouping(chosen, by, OF_PROCESSES, step)
+            return grouping, await self._read(fetch, question, window, chosen, grouping)
+
+        grouping, parts = await self.database.ask(read)
+        return _groups(grouping, parts)
+
+    async def _read(
+        self, fetch: Fetch, question: pieces.Question, window: Window, chosen: Selection, grouping: pieces.Grouping
+    ) -> list[Points]:
+        import numpy as np
+
+        from watchglass.store import pieces
+
+        self._cache = self._cache or pieces.Cache()
+        self._cache.at(chosen.version)
+        parts = []
+        gauges = np.array(chosen.gauges, np.int64)
+        stitched = stitch(window, chosen.tiers, question.step) if chosen.series and chosen.processes else []
+        for piece, closed in pieces.split(stitched, chosen.now):
+            found = self._cache.get(question, piece)
+            if found is None:
+                found = await pieces.read(fetch, question.name, piece, grouping, gauges)
+                if closed:
+                    self._cache.put(question, piece, found)
+            parts.append(found)
+        return parts
 
     async def instances(self, window: Window) -> list[InstanceSeen]:
         """The processes that reported within the window, by their start."""
@@ -136,26 +158,26 @@ class Reader:
         await self.database.close()
 
 
-def _source(window: Window, step: int | None) -> str:
-    """The statement that reads the rows which serve this window best."""
-    return sql.load("metrics")["select_metrics"]
+def _groups(grouping: pieces.Grouping, parts: Sequence[Points]) -> list[Group]:
+    from watchglass.analysis.points import concatenate
 
-
-def _conditions(where: Mapping[str, str | None]) -> tuple[str, list[str]]:
-    """Attributes that must have a value, as JSON, and those that must be absent."""
-    present = {name: storable(value) for name, value in where.items() if value is not None}
-    return json.dumps(present), [name for name, value in where.items() if value is None]
-
-
-def _group(row: Any, by: Sequence[str], order: Sequence[str]) -> Group:
-    values = dict(zip(order, [*(row["key"] or ()), *(row["source_key"] or ())], strict=True))
-    return Group(
-        tuple(values[name] for name in by),
-        row["time"],
-        row["count"],
-        row["sum"],
-        row["min"],
-        row["max"],
-        row["last"],
-        row["buckets"] or b"",
-    )
+    numbers, points = grouping.add_up(concatenate(parts))
+    step = grouping.step
+    times = [None] * len(points) if step is None else (points.time // step * step).tolist()
+    bounds, packed = (points.bounds * points.pairs.itemsize).tolist(), points.pairs.tobytes()
+    columns = (points.count, points.sum, points.min, points.max, points.last)
+    return [
+        Group(
+            grouping.keys[number],
+            time,
+            count,
+            total,
+            None if low != low else low,
+            None if high != high else high,
+            None if last != last else last,
+            packed[first:end],
+        )
+        for number, time, count, total, low, high, last, first, end in zip(
+            numbers.tolist(), times, *(column.tolist() for column in columns), bounds, bounds[1:], strict=False
+        )
+    ]

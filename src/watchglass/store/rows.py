@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from math import nan
 from typing import Any
 
+from watchglass.analysis.buckets import PAIR_BYTES
+from watchglass.analysis.tiers import CHUNKS, MINUTE
 from watchglass.records import Batch, LogRecord, Point, Series, SpanRecord, Trace
 from watchglass.store.partitions import Bounds
 from watchglass.store.text import storable, storable_json
 
 Row = tuple[Any, ...]
 
+LATE_SECONDS = 40.0
+"""A point this old may miss the roll-up of its half hour, which begins a minute after its end."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND = 253_402_300_799_000_000
 
-POINTS = ("time", "series_id", "instance_id", "count", "sum", "min", "max", "buckets")
+BLOCKS = ("time", "name", "instance_id", "series_ids", "counts", "sums", "mins", "maxs", "sizes", "buckets")
 LOGS = (
     "time",
     "sequence",
@@ -59,28 +65,21 @@ class Rows:
         self._bounds = bounds
         self._encoding = bounds.encoding
         self.series = {point.series.id: self._series(point.series) for point in batch.points}
-        self.points = [self._point(point) for point in batch.points]
+        self.blocks = self._blocks(batch.points)
         self.logs = [self._log(position, record) for position, record in enumerate(batch.logs)]
         self.traces = [self._trace(position, trace) for position, trace in enumerate(batch.traces)]
 
     @property
     def reach(self) -> datetime | None:
         """The time of the newest point."""
-        return max((row[0] for row in self.points), default=None)
+        return max((row[0] for row in self.blocks), default=None)
 
     @property
-    def are_distinct(self) -> bool:
-        """Whether no series has two points."""
-        return len(self.series) == len(self.points)
-
-    def distinct_points(self) -> Iterator[list[Row]]:
-        """The points in parts, in none of which a series has the same time twice."""
-        rest = self.points
-        while rest:
-            part = {row[:2]: row for row in reversed(rest)}
-            yield list(part.values())
-            taken = set(map(id, part.values()))
-            rest = [row for row in rest if id(row) not in taken]
+    def late(self) -> list[float]:
+        """The chunks, by their start, that may have been rolled up without these points."""
+        settled = self._bounds.now - timedelta(seconds=LATE_SECONDS)
+        chunk = CHUNKS[MINUTE]
+        return sorted({row[0].timestamp() // chunk * chunk for row in self.blocks if row[0] < settled})
 
     def _time(self, table: str, nanoseconds: int) -> datetime:
         time = _moment(nanoseconds)
@@ -92,9 +91,14 @@ class Rows:
         attributes = storable_json(dict(series.attributes), self._encoding)
         return series.id, storable(series.name, self._encoding), series.kind, series.unit, attributes
 
-    def _point(self, point: Point) -> Row:
-        time = self._time("metrics", point.time * 1_000_000_000)
-        return time, point.series.id, self._instance_id, point.count, point.sum, point.min, point.max, point.buckets
+    def _blocks(self, points: Iterable[Point]) -> list[Row]:
+        """A row for all points of a metric at one time, a column of arrays per value."""
+        alike: dict[tuple[datetime, str, bool], list[Point]] = {}
+        for point in points:
+            time = self._time("metrics_10s", point.time * 1_000_000_000)
+            key = time, storable(point.series.name, self._encoding), point.buckets is not None
+            alike.setdefault(key, []).append(point)
+        return [(*key[:2], self._instance_id, *_columns(some, histogram=key[2])) for key, some in alike.items()]
 
     def _log(self, position: int, record: LogRecord) -> Row:
         return (
@@ -138,6 +142,22 @@ class Rows:
 
     def _optional(self, value: object) -> str | None:
         return self._text(value) if value else None
+
+
+def _columns(points: Sequence[Point], *, histogram: bool) -> tuple[Any, ...]:
+    """Of amounts and states there is but one value each."""
+    ids, sums = [point.series.id for point in points], [point.sum for point in points]
+    if not histogram:
+        return ids, None, sums, None, None, None, None
+    return (
+        ids,
+        [point.count for point in points],
+        sums,
+        [nan if point.min is None else point.min for point in points],
+        [nan if point.max is None else point.max for point in points],
+        [len(point.buckets or b"") // PAIR_BYTES for point in points],
+        b"".join(point.buckets or b"" for point in points),
+    )
 
 
 def _moment(nanoseconds: int) -> datetime:

@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from watchglass import sql
+from watchglass.analysis.tiers import MINUTE
 from watchglass.errors import DatabaseUnavailable, WriterTooOld
 from watchglass.records import Batch, Instance
 from watchglass.store import migrations
 from watchglass.store.connection import address_of, close, connect, reported, transaction
 from watchglass.store.forks import abandon
 from watchglass.store.partitions import look_ahead
-from watchglass.store.rows import LOGS, POINTS, TRACES, Row, Rows
+from watchglass.store.rows import BLOCKS, LOGS, TRACES, Row, Rows
 
 if TYPE_CHECKING:
     from watchglass.store.connection import Connection
@@ -39,7 +40,6 @@ class Writer:
         self._lock = asyncio.Lock()
         self._connection: Connection | None = None
         self._id: int
-        self._reach: datetime
         self._known: set[int]
 
     @property
@@ -107,11 +107,10 @@ class Writer:
                 if await self._enter(connection, batch, rows.reach):
                     await self._add(connection, rows)
             self._known.update(rows.series)
-            self._reach = max(self._reach, rows.reach or self._reach)
             self.clamped += rows.clamped
 
     async def _introduce(self, connection: Connection) -> None:
-        """Learn this process's number, and how far its metrics reach."""
+        """Learn this process's number."""
         me = self.instance
         async with transaction(connection, seconds=FLUSH_SECONDS):
             row = await connection.fetchrow(
@@ -120,7 +119,7 @@ class Writer:
                 me.started_at,
             )
         assert row is not None
-        self._id, self._reach, self._known = row["id"], row["last_seen"], set()
+        self._id, self._known = row["id"], set()
 
     async def _enter(self, connection: Connection, batch: Batch, reach: datetime | None) -> bool:
         """Enter the batch into the ledger; False when it is there."""
@@ -139,11 +138,9 @@ class Writer:
         new = sorted(row for id, row in rows.series.items() if id not in self._known)
         if new:
             await connection.execute(sql.load("metrics")["add_series"], *_columns(new))
-        if rows.points and min(row[0] for row in rows.points) > self._reach and rows.are_distinct:
-            await _copy(connection, "metrics", POINTS, rows.points)
-        else:
-            for some in rows.distinct_points():
-                await connection.execute(sql.load("metrics")["merge_points"], *_columns(some))
+        await _copy(connection, "metrics_10s", BLOCKS, rows.blocks)
+        if late := rows.late:
+            await connection.execute(sql.load("rollups")["mark_late"], MINUTE, late, self._id)
         await _copy(connection, "logs", LOGS, rows.logs)
         await _copy(connection, "traces", TRACES, rows.traces)
 
