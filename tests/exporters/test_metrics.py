@@ -8,6 +8,7 @@ from math import inf, nan
 
 import pytest
 
+from support.asgi import Clock
 from watchglass.analysis.buckets import bounds_of, index_of, unpack
 from watchglass.exporters.metrics import MetricDeltas
 from watchglass.instrumentation.recorder import Recorder
@@ -168,3 +169,21 @@ def test_nothing_is_lost_while_threads_record() -> None:
     histograms = [point for point in taken if point.series.kind == "histogram"]
     assert sum(point.count for point in histograms) == 80_000
     assert sum(sum(unpack(point.buckets or b"").values()) for point in histograms) == 80_000
+
+
+def test_a_series_that_left_and_is_back_with_more_counts_from_zero() -> None:
+    clock = Clock()
+    recorder = Recorder(clock=clock, idle_seconds=60)
+    deltas = MetricDeltas(recorder.collect, 1000.0, recorder.retire)
+    recorder.counter(POSTGRESQL_COMMITS).add(5)
+    recorder.histogram(EVENT_LOOP_LAG).record(0.1)
+    taken = deltas.take(1010.0)
+    while len(recorder):
+        clock.advance(60)
+        taken += deltas.take(1010.0)
+    assert [point.sum for point in taken] == [0.1, 5]
+    recorder.counter(POSTGRESQL_COMMITS).add(7)
+    for _ in range(3):
+        recorder.histogram(EVENT_LOOP_LAG).record(0.1)
+    lag, commits = deltas.take(1020.0)
+    assert (lag.count, lag.sum, commits.sum) == (3, pytest.approx(0.3), 7)

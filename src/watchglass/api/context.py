@@ -17,7 +17,7 @@ from watchglass.store.access import Access
 from watchglass.store.reader import Reader
 
 if TYPE_CHECKING:
-    from watchglass.exporters.pipeline import PipelineStatus
+    from watchglass.exporters.status import PipelineStatus
     from watchglass.instrumentation.recorder import Recorder
 
 Authorize = Callable[[Request], Any]

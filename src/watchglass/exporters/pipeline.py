@@ -28,7 +28,7 @@ from watchglass.exporters.metrics import MetricDeltas
 from watchglass.exporters.own import OwnMeters
 from watchglass.exporters.replay import Replay
 from watchglass.exporters.spool import Spool
-from watchglass.exporters.status import PipelineStatus as PipelineStatus
+from watchglass.exporters.status import PipelineStatus
 from watchglass.exporters.traces import trace_queue
 from watchglass.meters import (
     WATCHGLASS_BACKLOG,

@@ -41,19 +41,23 @@ class Spool:
 
     def __init__(self, settings: Settings, instance: Instance) -> None:
         self.problem = ""
-        self.left_out = 0
-        """Batches that were not kept on disk in full, because the file may not be larger."""
         self._settings = settings
         self._instance = instance
         self._file: SpoolFile | None = None
         self._places: dict[Key, tuple[int, int]] = {}
         self._seen: set[Key] = set()
+        self._in_part: set[Key] = set()
         self._not_before = 0.0
 
     @property
     def size(self) -> int:
         """Bytes on disk."""
         return self._file.size if self._file else 0
+
+    @property
+    def left_out(self) -> int:
+        """Batches that are not on disk in full, because the file may not be larger."""
+        return len(self._in_part)
 
     def save(self, backlog: Iterable[Frozen]) -> None:
         """Have all of it on disk when this returns; beyond the bound metrics before the rest, and new before old."""
@@ -80,6 +84,7 @@ class Spool:
         self._file = None
         self._places.clear()
         self._seen.clear()
+        self._in_part.clear()
 
     def abandon(self) -> None:
         """In a forked child: the file is the parent's, and so is its lock."""
@@ -96,8 +101,8 @@ class Spool:
         else:
             self._write_anew(waiting, records, most * 3 // 4)
         self.problem = (
-            f"The spool may not grow beyond {most} bytes (spool_bytes); {self.left_out} batches were not kept there "
-            f"in full. They are in memory."
+            f"The spool may not grow beyond {most} bytes (spool_bytes); {self.left_out} batches that wait in memory "
+            f"are not there in full."
             if self.left_out
             else ""
         )
@@ -113,6 +118,7 @@ class Spool:
         self._places.clear()
         self._note(chosen, 0)
         self._seen = {_key(frozen) for frozen in waiting}
+        self._in_part &= self._seen
 
     def _choice(self, waiting: Sequence[Frozen], records: dict[Key, bytes], room: int) -> Iterator[tuple[Key, bytes]]:
         """The records for a new file, in order: as much as there is room for, metrics first, of them the newest."""
@@ -122,7 +128,7 @@ class Spool:
             more = len(whole[key]) - len(chosen[key])
             if used + more <= room:
                 chosen[key], used = whole[key], used + more
-        self.left_out += sum(chosen.get(key) != record for key, record in whole.items())
+        self._in_part.update(key for key, record in whole.items() if chosen.get(key) != record)
         yield from chosen.items()
 
     def _metrics(self, waiting: Sequence[Frozen], room: int) -> tuple[dict[Key, bytes], int]:

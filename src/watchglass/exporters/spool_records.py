@@ -77,6 +77,8 @@ def places(file: BinaryIO) -> Iterator[Place]:
             raise Damaged(f"at byte {offset} is no record of version {VERSION}")
         body = file.read(length)
         if len(body) < length:
+            if _MAGIC in body:
+                raise Damaged(f"the length of the record at byte {offset} is wrong")
             return
         if _digest(header[:_CHECKED], body) != digest:
             raise Damaged(f"the checksum of the record at byte {offset} is wrong")

@@ -1,7 +1,7 @@
 """Series that nobody recorded to for a while leave memory, but none that somebody could still record to.
 
 A series that did not change for `idle_seconds` first goes aside, where it is read like the others and comes back as
-soon as it changes or is asked for. It is gone at a later sweep, if nothing but the recorder refers to it: no thread
+soon as it changes or is asked for. It is gone the next time, if nothing but the recorder refers to it: no thread
 can add to it then, and what was read of it before is all there is. Weak references would not do, because what a
 caller adds right before it drops the last reference would die unread.
 """
@@ -63,16 +63,18 @@ class Family(Generic[S]):
                 return self._bring_back(key, series)
             return self.active.setdefault(key, self._make())
 
-    def sweep(self, now: float, seconds: float, may_leave: Callable[[Key, S], bool]) -> list[tuple[Key, S]]:
-        """Put aside what did not change for so long, and let go of what has been aside since an earlier sweep."""
-        gone = [(key, left) for key in list(self.idle) if (left := self._let_go(key, may_leave)) is not None]
+    def leave(self, may_leave: Callable[[Key, S], bool]) -> list[tuple[Key, S]]:
+        """Let go of what has been put aside earlier and is held by nobody."""
+        return [(key, left) for key in list(self.idle) if (left := self._let_go(key, may_leave)) is not None]
+
+    def put_aside(self, now: float, seconds: float) -> None:
+        """Put aside what did not change for so long."""
         for key, series in list(self.active.items()):
             signature = series.signature()
             if series.mark != signature:
                 series.mark, series.since = signature, now
             elif now - series.since >= seconds:
                 self._put_aside(key, series)
-        return gone
 
     def _put_aside(self, key: Key, series: S) -> None:
         with self._lock:

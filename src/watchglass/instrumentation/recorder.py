@@ -147,7 +147,7 @@ class Recorder:
         self._callbacks.append(callback)
 
     def before_retire(self, callback: Callable[[Sequence[State]], None]) -> None:
-        """Have `callback` told the last states of series that leave, in the exporter's thread, before it goes on.
+        """Have `callback` told the last states of series that leave, in the exporter's thread, right after they left.
 
         They are in no collection from then on; the same series may return, from zero.
         """
@@ -176,18 +176,17 @@ class Recorder:
         if now - self._swept < min(60.0, self.idle_seconds / 4):
             return []
         self._swept = now
-        states = [_histogram_state(*gone) for gone in self._sweep(self._histogram, now)]
-        states += [State(*key, series.value) for key, series in self._sweep(self._counter, now)]
+        states = [_histogram_state(*gone) for gone in self._histogram.leave(_may_leave)]
+        states += [State(*key, series.value) for key, series in self._counter.leave(_may_leave)]
         states += [
-            State(*key, series.value) for key, series in self._sweep(self._gauge, now) if series.value is not None
+            State(*key, series.value) for key, series in self._gauge.leave(_may_leave) if series.value is not None
         ]
         for callback in self._retiring if states else ():
             with guard.protected("instrumentation.retire"):
                 callback(states)
+        for family in (self._histogram, self._counter, self._gauge):
+            family.put_aside(now, self.idle_seconds)
         return states
-
-    def _sweep(self, family: Family[S], now: float) -> list[tuple[Key, S]]:
-        return family.sweep(now, self.idle_seconds, _may_leave)
 
     def _missing(self, family: Family[S], key: Key) -> S:
         """The series that is not among the active ones: brought back, made, or the one for all beyond the bound."""
