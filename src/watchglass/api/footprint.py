@@ -32,23 +32,23 @@ UNREAD = "Watchglass wrote nothing about itself in this window."
 SPECS = {
     "rows": Spec("Rows written", "{row}/s", "rate"),
     "flush_p95": Spec("Flush, P95", "s", "p95", "up"),
-    "series": Spec("Series of a process, at most", "{series}", "max", "up"),
-    "queue": Spec("Records waiting in a process, at most", "{record}", "max", "up"),
+    "series": Spec("Series of a process", "{series}", "max", "up"),
+    "queue": Spec("Records waiting", "{record}", "max", "up"),
     "dropped": Spec("Records dropped", "{record}/h", "rate", "up"),
     "errors": Spec("Own errors", "{error}/h", "rate", "up"),
     "stored": Spec("Stored", "By", "last", "up"),
 }
 DETAILS = {
     **SPECS,
-    "backlog": Spec("Batches waiting, at most", "{batch}", "max", "up"),
-    "backlog_bytes": Spec("Memory of these", "By", "max", "up"),
-    "spool": Spec("On disk, waiting", "By", "max", "up"),
+    "backlog": Spec("Batches waiting", "{batch}", "max", "up"),
+    "backlog_bytes": Spec("Memory of these batches", "By", "max", "up"),
+    "spool": Spec("Waiting on disk", "By", "max", "up"),
     "set_aside": Spec("Unreadable spools", "{file}", "max", "up"),
     "overflowed": Spec("Found no room", "{series}/h", "rate", "up"),
     "clamped": Spec("Times moved", "{row}/h", "rate", "up"),
     "cpu": Spec("CPU of own threads", "1", "rate", "up"),
-    "cpu_request": Spec("The same, per request", "s", "mean", "up"),
-    "queries_p95": Spec("Question to the store, P95", "s", "p95", "up"),
+    "cpu_request": Spec("Own CPU per request", "s", "mean", "up"),
+    "queries_p95": Spec("Questions, P95", "s", "p95", "up"),
 }
 
 HOLDS = {

@@ -18,7 +18,7 @@ from watchglass.api import overview, paths, ranges
 from watchglass.api.aside import last_seen, silence
 from watchglass.api.asking import Asked
 from watchglass.api.auth import guard_token
-from watchglass.api.context import ALL_SERVICES, Context
+from watchglass.api.context import Context
 from watchglass.api.health import HealthAnswer
 from watchglass.api.notices import Notice, Show
 from watchglass.api.visitors import viewer
@@ -91,7 +91,6 @@ class Site:
             version=context.settings.service_version,
             instance="" if context.aside else context.settings.host_name,
             aside=context.aside,
-            all_services=ALL_SERVICES,
             range=range_ if range_ in ranges.RANGES else ranges.DEFAULT_RANGE,
             fixed="end" in query,
             ranges=list(ranges.RANGES),
@@ -124,8 +123,8 @@ class Site:
         """For anyone: a word about the service and each part of it, no figures."""
         health: HealthAnswer = await request.app.state.health.now()
         code = 503 if health.status == "critical" else 200
-        service = self._context.service
-        return self._pages.answer(request, "health.html", code, health=health, service=service, names=COMPONENTS)
+        values = {"health": health, "service": self._context.service, "aside": self._context.aside, "names": COMPONENTS}
+        return self._pages.answer(request, "health.html", code, **values)
 
     async def overview(self, request: Request) -> Response:
         """The sentence and the four tiles, of one window and one moment."""

@@ -14,13 +14,16 @@ from watchglass.ui.levels import Level
 
 TILES = {
     "footprint_kept": ("Kept", ("stored", "rows", "clamped")),
-    "footprint_flush": ("On the way", ("flush_p95", "queue", "backlog", "backlog_bytes", "spool", "set_aside")),
-    "footprint_series": ("In memory", ("series", "overflowed")),
+    "footprint_flush": ("On the way", ("flush_p95", "queue", "backlog")),
+    "footprint_held": ("Held", ("series", "overflowed", "spool")),
     "footprint_run": ("Running", ("cpu", "cpu_request", "queries_p95")),
 }
 """The figures of each tile, the leading one first."""
 
-SHOWN = 12
+SHOWN, MOST_STATEMENTS = 12, 8
+SMALL = 0.01
+"""The share of all bytes below which a table is not listed."""
+
 LOSSES = {
     "queue_full": "the queue was full",
     "rejected": "the store refused them",
@@ -78,8 +81,9 @@ class FootprintPage:
 
 def view(answer: FootprintDetails, than: str) -> FootprintPage:
     """Everything the page shows."""
-    level, headline = _headline(answer.losses)
-    shown = [one for one in answer.tables if one.bytes][:SHOWN]
+    level, headline = _headline(answer)
+    total = sum(one.bytes for one in answer.tables)
+    shown = [one for one in answer.tables if one.bytes >= SMALL * total][:SHOWN]
     left = answer.tables[len(shown) :]
     size = words.size(sum(one.bytes for one in left))
     return FootprintPage(
@@ -87,7 +91,7 @@ def view(answer: FootprintDetails, than: str) -> FootprintPage:
         headline,
         answer.sentence,
         [_tile(answer, card, than) for card in TILES],
-        _tables(shown, sum(one.bytes for one in answer.tables)),
+        _tables(shown, total),
         f"{words.plural(len(left), 'smaller table')}, {size} together" if left else "",
         [_loss(one) for one in answer.losses],
         _statements(answer.statements),
@@ -101,15 +105,17 @@ def _tile(answer: FootprintDetails, card: str, than: str) -> tile.TileView:
     return tile.view(Tile(**{**head, "card": card, "title": title, "sentence": answer.sentence}, figures=figures), than)
 
 
-def _headline(losses: Sequence[Loss]) -> tuple[Level | None, str]:
-    """Losses and own errors are findings, however few: there should be none."""
-    dropped = sum(one.count for one in losses if one.what != "errors")
-    failed = sum(one.count for one in losses if one.what == "errors")
-    said = [words.plural(dropped, "record") + " dropped"] if dropped else []
+def _headline(answer: FootprintDetails) -> tuple[Level | None, str]:
+    """Losses, own errors and spools that nobody could read are findings, however few: there should be none."""
+    dropped = sum(one.count for one in answer.losses if one.what != "errors")
+    failed = sum(one.count for one in answer.losses if one.what == "errors")
+    aside = int(answer.figures["set_aside"].value or 0)
+    said = [f"{words.plural(dropped, 'record')} dropped"] if dropped else []
     said += [words.plural(failed, "own error")] if failed else []
+    said += [f"{words.plural(aside, 'spool')} that could not be read"] if aside else []
     if not said:
         return None, "Nothing was dropped, and nothing of Watchglass failed in this window."
-    return "warning", f"{' and '.join(said)} in this window. The service was not affected."
+    return "warning", f"{', '.join(said)} in this window. The service was not affected."
 
 
 def _tables(tables: Sequence[StoredTable], total: int) -> list[TableRow]:
@@ -120,7 +126,7 @@ def _tables(tables: Sequence[StoredTable], total: int) -> list[TableRow]:
             bytes=format.quantity(one.bytes, "By"),
             share=round(one.bytes / total * 100, 1),
             share_text=words.percent(one.bytes / total),
-            rows=f"{one.rows:,}",
+            rows=f"{one.rows:,}" if one.rows else format.NOTHING,
             partitions=f"{one.partitions:,}" if one.partitions else format.NOTHING,
         )
         for one in tables
@@ -144,5 +150,5 @@ def _statements(statements: Sequence[OwnStatement]) -> list[StatementRow]:
             p95=format.quantity(one.p95, "s"),
             longest=format.quantity(one.max, "s"),
         )
-        for one in statements[:SHOWN]
+        for one in statements[:MOST_STATEMENTS]
     ]

@@ -23,6 +23,12 @@ THINGS = {
     "tile_redis.evictions": "eviction",
     "tile_postgresql.cache_hit_ratio": "block",
     "tile_postgresql.slow_statements": "statement",
+    "footprint_kept.rows": "row",
+    "footprint_kept.clamped": "row",
+    "footprint_flush.flush_p95": "write",
+    "footprint_held.overflowed": "time",
+    "footprint_run.cpu_request": "request",
+    "footprint_run.queries_p95": "statement",
 }
 """What the samples of a figure are; of the others they are readings of a gauge."""
 
