@@ -93,7 +93,7 @@ def test_the_threads_live_as_long_as_the_service(app: FastAPI, store_url: str, s
     assert own_threads() == []
     url = serve(app)
     assert httpx.get(f"{url}/health").status_code == 200
-    assert set(own_threads()) == {"watchglass-export", "watchglass-serve"}
+    assert set(own_threads()) == {"watchglass-export", "watchglass-serve", "watchglass-workers"}
 
 
 def test_observing_twice_is_observing_once(app: FastAPI) -> None:

@@ -22,6 +22,7 @@ from watchglass.api.serving import OwnLoop
 from watchglass.errors import AlreadyObserving
 from watchglass.exporters import prometheus
 from watchglass.exporters.pipeline import Pipeline
+from watchglass.exporters.workers.worker import Worker
 from watchglass.instrumentation.asgi import Observer, enter, layer_of, leave
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.logs import LoggingInstrumentor
@@ -89,8 +90,16 @@ class House:
 
     def __init__(self, settings: Settings, authorize: Authorize | None = None) -> None:
         self.settings = settings
-        self.recorder = Recorder(settings.max_series)
-        self.pipeline = Pipeline(settings, _instance(settings), self.recorder.collect)
+        self.recorder = Recorder(settings.max_series, idle_seconds=60 * settings.series_idle_minutes)
+        self.pipeline = Pipeline(
+            settings,
+            _instance(settings),
+            self.recorder.collect,
+            retire=self.recorder.retire,
+            overflowed=lambda: self.recorder.overflowed,
+        )
+        self.worker = Worker(settings, lambda: self.pipeline.instance.instance_id, self.pipeline.collect)
+        self.recorder.before_retire(self.worker.retire)
         self.pipeline.run_on_loop(ElectedJobs(settings, self.pipeline, self.recorder).run)
         self.own_loop = OwnLoop()
         self.runtime = RuntimeInstrumentor()
@@ -132,7 +141,8 @@ class House:
         if self._count(+1) > 1:
             return
         self.pipeline.start()
-        atexit.register(self.pipeline.stop)
+        self.worker.start()
+        atexit.register(self._stop)
         self.own_loop.run(invite(self.context))
 
     async def shut_down(self) -> None:
@@ -141,8 +151,8 @@ class House:
         if self._count(-1) > 0:
             return
         self.own_loop.stop()
-        await asyncio.to_thread(self.pipeline.stop)
-        atexit.unregister(self.pipeline.stop)
+        await asyncio.to_thread(self._stop)
+        atexit.unregister(self._stop)
 
     def close(self) -> None:
         """Undo everything: libraries are as they were, threads end."""
@@ -150,8 +160,12 @@ class House:
             with guard.protected("close"):
                 instrumentor.uninstrument()
         self.own_loop.stop()
+        self._stop()
+        atexit.unregister(self._stop)
+
+    def _stop(self) -> None:
         self.pipeline.stop()
-        atexit.unregister(self.pipeline.stop)
+        self.worker.stop()
 
     def _instrument(self) -> None:
         for instrumentor in (RedisInstrumentor(), AsyncPGInstrumentor(), self.runtime):
@@ -200,13 +214,13 @@ class House:
         self.recorder.histogram(WATCHGLASS_QUERY_DURATION, (statement,)).record(seconds)
 
     def _render_metrics(self, accept: str) -> tuple[bytes, str]:
-        instance = self.pipeline.instance
+        target, totals = self.worker.totals()
         resource = {
             **self.settings.resource,
-            "service.name": instance.service_name,
-            "service.instance.id": instance.instance_id,
+            "service.name": self.settings.service,
+            "service.instance.id": target,
         }
-        return prometheus.render(self.pipeline.collect(), accept, resource)
+        return prometheus.write(totals, accept, resource)
 
     async def _findings(self) -> Sequence[Finding]:
         from watchglass.jobs.doctor import diagnose

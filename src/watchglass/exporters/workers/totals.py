@@ -98,18 +98,28 @@ def _bins(state: State) -> dict[int, int] | None:
     if state.buckets is None:
         return None
     bins: dict[int, int] = {}
+    edge_above = _edges_above(state.meter.unit)
     for index, count in state.buckets.items():
-        edge = _edge_above(state.meter.unit, index)
+        edge = edge_above[index]
         bins[edge] = bins.get(edge, 0) + count
     return bins
 
 
-@lru_cache(maxsize=20_000)
-def _edge_above(unit: str, index: int) -> int:
-    """The lowest edge that is not below the bucket of the grid: edges lie on the grid, so that none is cut."""
-    known = edges(unit)
-    place = bisect_left(known, 2 * (index + 1) / PER_DOUBLING)
-    return known[place] if place < len(known) else BEYOND
+class _EdgesAbove(dict[int, int]):
+    """By bucket of the grid the lowest edge that is not below it: edges lie on the grid, so that no bucket is cut."""
+
+    def __init__(self, unit: str) -> None:
+        self._known = edges(unit)
+
+    def __missing__(self, index: int) -> int:
+        place = bisect_left(self._known, 2 * (index + 1) / PER_DOUBLING)
+        self[index] = self._known[place] if place < len(self._known) else BEYOND
+        return self[index]
+
+
+@lru_cache(maxsize=100)
+def _edges_above(unit: str) -> _EdgesAbove:
+    return _EdgesAbove(unit)
 
 
 def _less(total: Total, start: Total) -> Total:

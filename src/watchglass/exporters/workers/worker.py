@@ -10,13 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from weakref import WeakSet
 
 from watchglass import guard
 from watchglass.errors import FolderNotWritable
 from watchglass.exporters.workers.accounts import Accounts
-from watchglass.exporters.workers.asking import Door
+from watchglass.exporters.workers.asking import Door, watch
 from watchglass.exporters.workers.files import Files, usable
 from watchglass.exporters.workers.gathering import gather
 from watchglass.exporters.workers.membership import Membership, join, leave
@@ -63,7 +62,7 @@ class Worker:
             return
         if self._counted_elsewhere:
             self._accounts.skip()
-            self._counted_elsewhere = False
+        self._counted_elsewhere = False
         self._wake = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="watchglass-workers", daemon=True)
         self._thread.start()
@@ -140,6 +139,10 @@ class Worker:
         try:
             self._files = self._files or Files(self._settings)
             self._member = join(self._files, self._id, self._identity())
+            if self._member is not None and self._wake is not None:
+                with suppress(OSError):  # without a door the others read the sheet
+                    self._door = Door(self._files.path(self._member.life, self._id, "sock"))
+                self._wake[1].send(b".")
         except (OSError, FolderNotWritable) as error:
             guard.errors["workers.folder"] += 1
             if not self._complained:
@@ -154,7 +157,9 @@ class Worker:
         if past is not None and self._id in past.folded:
             self._accounts.leave_out(self._shown[0].totals)
         files.let_go(member.lock)
-        self._files = self._member = None
+        if self._door is not None:
+            self._door.close()
+        self._files = self._member = self._door = None
         self._id = secrets.token_hex(4)
 
     def _fold(self) -> None:
@@ -175,42 +180,32 @@ class Worker:
     def _serve(self) -> None:
         """Answer those who call, and write the sheet anew every flush interval, until told to end."""
         assert self._wake is not None
-        began, due = time.monotonic(), 0.0
+        wake, began, due = self._wake[0], time.monotonic(), 0.0
         with selectors.PollSelector() as waiting:
-            waiting.register(self._wake[0], selectors.EVENT_READ)
+            waiting.register(wake, selectors.EVENT_READ)
             while True:
-                called = {key.fileobj for key, _ in waiting.select(max(0.0, due - time.monotonic()))}
-                if self._wake[0] in called:
+                called = [key.fileobj for key, _ in waiting.select(max(0.0, due - time.monotonic()))]
+                if wake in called and not wake.recv(100):
                     return
                 with guard.protected("workers"):
-                    if called and self._door:
+                    if self._door is not None and self._door in called:
                         self._door.answer(lambda: self._written()[1])
                     if (now := time.monotonic()) >= due:
                         due = now + _LOOK[now > began + 2.0]
-                        self._refresh(waiting)
+                        self._refresh()
                         due = now + self._settings.flush_interval if self._member else due
+                    watch(waiting, wake, self._door)
 
-    def _refresh(self, waiting: selectors.BaseSelector) -> None:
+    def _refresh(self) -> None:
         with self._lock:
             if self._files is not None and self._member is not None:
                 self._begin_again_if_removed(self._files, self._member)
             self._join()
         if self._member is None or self._files is None:
             return
-        self._open_door(self._files.path(self._member.life, self._id, "sock"), waiting)
         self._written()
         if self._files.processes(self._member.life)[1]:
             self._fold()
-
-    def _open_door(self, path: Path, waiting: selectors.BaseSelector) -> None:
-        if self._door is not None and self._door.path != path:
-            waiting.unregister(self._door)
-            self._door.close()
-            self._door = None
-        if self._door is None:
-            with suppress(OSError):  # then the others read the sheet
-                self._door = Door(path)
-                waiting.register(self._door, selectors.EVENT_READ)
 
     def _leave(self) -> None:
         if self._door is not None:
