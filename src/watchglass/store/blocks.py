@@ -50,11 +50,10 @@ def _of_10s(rows: Sequence[Row], gauges: Integers) -> Points:
 
 def of_1m(rows: Sequence[Row]) -> Points:
     """The points of blocks of minutes."""
-    parts = []
-    for columns in ((), ("counts",), ("mins",), ("counts", "mins")):
-        alike = [row for row in rows if tuple(name for name in ("counts", "mins") if row[name] is not None) == columns]
-        parts.append(_of_1m(alike))
-    return concatenate(parts)
+    alike: dict[tuple[bool, bool], list[Row]] = {}
+    for row in rows:
+        alike.setdefault((row["counts"] is None, row["sizes"] is None), []).append(row)
+    return concatenate([_of_1m(some) for some in alike.values()])
 
 
 def _of_1m(rows: Sequence[Row]) -> Points:
