@@ -11,6 +11,7 @@ import httpx
 from watchglass.api.context import Context
 from watchglass.exporters.metrics import MetricDeltas
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.jobs.rollup import roll_up_all
 from watchglass.meters import HTTP_SERVER_REQUEST_DURATION
 from watchglass.records import Batch, Instance
 from watchglass.store.writer import Writer
@@ -19,7 +20,10 @@ Act = Callable[[Recorder], None]
 
 
 class Process:
-    """One process of a service. What is recorded is written by `flush`, dated as the exporter would at that time."""
+    """One process of a service. What is recorded is written by `flush`, dated as the exporter would at that time.
+
+    What comes so late is rolled up at once, as the elected process does when it gets round to it.
+    """
 
     def __init__(self, dsn: str, started_at: float, name: str = "shop") -> None:
         self.recorder = Recorder()
@@ -29,6 +33,10 @@ class Process:
         self._sequence = 0
 
     async def flush(self, now: float) -> None:
+        await self._write(now)
+        await roll_up_all(self._writer.borrow, 30.0)
+
+    async def _write(self, now: float) -> None:
         if not self._writer.is_open:
             await self._writer.open()
         self._sequence += 1
@@ -39,7 +47,8 @@ class Process:
         while start + every <= end:
             act(self.recorder)
             start += every
-            await self.flush(start)
+            await self._write(start)
+        await roll_up_all(self._writer.borrow, 30.0)
 
     async def close(self) -> None:
         await self._writer.close()
