@@ -238,6 +238,18 @@ def test_where_there_are_no_unix_sockets_the_sheets_are_read(free_port: int, sta
         assert ".sock" not in kinds(state)
 
 
+def test_on_a_full_disk_the_answers_are_exact_and_the_fault_is_counted(free_port: int) -> None:
+    with processes(2, free_port) as [first, second]:
+        second("room_on_disk", False)
+        second("count", 5)
+        assert [first("shown")["requests"], second("shown")["requests"]] == [5, 5]
+        assert first("shown")["errors"]["workers.write"] >= 1
+        second("room_on_disk", True)
+        assert second("shown")["requests"] == 5
+        second.kill()
+        assert first("shown")["requests"] == 5
+
+
 def test_a_folder_that_was_cleared_is_filled_again_and_nobody_is_counted_twice(free_port: int, state: Path) -> None:
     with processes(2, free_port) as [first, second]:
         first("count", 3)

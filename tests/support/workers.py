@@ -14,7 +14,7 @@ from typing import Any
 TESTS = Path(__file__).parents[1]
 
 SCRIPT = f"""
-import json, os, socket, sys
+import json, os, resource, socket, sys
 sys.path.insert(0, {str(TESTS)!r})
 from uuid import uuid4
 from support.pipelines import answer
@@ -65,6 +65,9 @@ def shown():
 
 def without_unix_sockets():
     asking.USABLE = False
+
+def room_on_disk(there_is):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY if there_is else 0, resource.RLIM_INFINITY))
 
 def stop():
     worker.stop()

@@ -6,6 +6,7 @@ not its own. A lock ends with its process, however that ends; a child that was f
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -83,6 +84,8 @@ class Files:
 
     def write(self, path: Path, data: bytes) -> None:
         """Have the file read as before or as `data`, never in between. Raises `OSError`."""
+        if len(data) > LARGEST:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
         new = path.with_suffix(f".{os.getpid()}.new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "wb") as file:

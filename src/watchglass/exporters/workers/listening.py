@@ -46,10 +46,10 @@ def supervisor() -> str:
 
 
 def _descriptors() -> list[int]:
-    try:
-        return [int(name) for name in os.listdir("/dev/fd")]
-    except OSError:
-        return []
+    for folder in ("/dev/fd", "/proc/self/fd"):
+        with suppress(OSError):
+            return [int(name) for name in os.listdir(folder)]
+    return []
 
 
 def _listens_on(descriptor: int) -> str:

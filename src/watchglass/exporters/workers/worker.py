@@ -51,7 +51,7 @@ class Worker:
         self._files: Files | None = None
         self._member: Membership | None = None
         self._door: Door | None = None
-        self._complained = False
+        self._may_join = self._complained = False
         self._counted_elsewhere = False
         self._shown = Sheet(id=self._id, life=""), b""
         self._began = 0.0
@@ -62,7 +62,7 @@ class Worker:
             return
         if self._counted_elsewhere:
             self._accounts.skip()
-        self._counted_elsewhere = False
+        self._counted_elsewhere, self._may_join = False, True
         self._wake = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="watchglass-workers", daemon=True)
         self._thread.start()
@@ -134,7 +134,7 @@ class Worker:
 
     def _join(self) -> None:
         """Become a member, once it is known of what. With the lock."""
-        if self._member is not None or self._thread is None:
+        if self._member is not None or not self._may_join:
             return
         try:
             self._files = self._files or Files(self._settings)
@@ -216,7 +216,7 @@ class Worker:
         self._written()
         with self._lock:
             self._counted_elsewhere = leave(self._files, self._id, self._member)
-            self._member = None
+            self._member, self._may_join = None, False
             self._id = secrets.token_hex(4)
 
     def after_fork(self) -> None:
