@@ -71,6 +71,19 @@ def test_options_after_two_dashes_belong_to_run_only(capsys: pytest.CaptureFixtu
     assert "only `run` takes options after --" in capsys.readouterr().err
 
 
+# demo
+
+
+def test_the_demo_s_data_cannot_be_a_file_or_below_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (file, file / "below"):
+        assert main(["demo", "--no-browser", "--data", str(folder)]) == 2
+        said = capsys.readouterr().err
+        assert f"The folder {folder} cannot be used: {file} is a file. Name another." in said
+        assert said.count("\n") == 1
+
+
 # migrate
 
 
@@ -145,6 +158,20 @@ async def _redeemed(dsn: str, token: str) -> Login | None:
         return await access.use_login_token(token)
     finally:
         await access.close()
+
+
+@pytest.mark.parametrize("where", ["option", "variable", "nowhere"])
+def test_login_says_when_it_has_to_guess_the_address(
+    store_url: str, where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", store_url)
+    if where == "variable":
+        monkeypatch.setenv("WATCHGLASS_PUBLIC_URL", "https://shop.example/")
+    assert main(["login", *(["--url", "https://shop.example"] if where == "option" else [])]) == 0
+    said = capsys.readouterr()
+    guessed = where == "nowhere"
+    assert said.out.startswith("http://127.0.0.1:8000/ui/" if guessed else "https://shop.example/ui/")
+    assert ("--url or WATCHGLASS_PUBLIC_URL" in said.err) == guessed
 
 
 def test_login_without_the_schema_says_what_makes_it(

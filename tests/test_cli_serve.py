@@ -126,6 +126,12 @@ async def requests_shown(client: httpx.AsyncClient, url: str) -> int:
     return sum(row["requests"] for row in rows)
 
 
+async def metrics(client: httpx.AsyncClient, url: str) -> str:
+    answer = await client.get(f"{url}/metrics")
+    assert answer.status_code == 200
+    return answer.text
+
+
 async def eventually(look: Callable[[], object], seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not await look():  # type: ignore[misc]
@@ -163,6 +169,8 @@ async def test_a_service_that_answers_no_more_still_shows_what_it_did(
     await eventually(is_silent)
     assert (await client.get(f"{beside}/health")).json()["components"] == {"service": "critical"}
     assert (await client.get(f"{beside}/health/ready")).status_code == 200
+    counted = re.search(r"http_server_request_duration_seconds_count\{.*\} (\S+)", await metrics(client, beside))
+    assert counted and float(counted[1]) == 30
     overview = (await client.get(f"{beside}/ui/monitoring/cards/overview")).text
     assert re.search(r"Nothing came from shop since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, [^:]+ ago", overview)
     assert await requests_shown(client, beside) == 30
@@ -201,6 +209,8 @@ async def test_of_a_service_nobody_knows_it_says_so(
 ) -> None:
     beside = serve("--service", "nobody")
     await logged_in(client, store_url, beside)
+    answer = await client.get(f"{beside}/metrics")
+    assert (answer.status_code, "No worker of nobody" in answer.text) == (404, True)
     assert "The store has no telemetry of nobody" in (await client.get(f"{beside}/ui/monitoring/cards/overview")).text
     health = await client.get(f"{beside}/health")
     assert (health.status_code, health.json()["components"]) == (200, {"telemetry": "degraded"})

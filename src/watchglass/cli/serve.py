@@ -8,7 +8,7 @@ import errno
 import importlib.util
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -62,7 +62,8 @@ async def _serve(settings: Settings, dsn: str, listener: socket.socket) -> None:
 
     database = Database(dsn, application_name="watchglass serve")
     service = None if settings.service == _UNNAMED else settings.service
-    context = Context(settings, Reader(database, service=service), Access(database), aside=True)
+    render = _render(settings) if service else None
+    context = Context(settings, Reader(database, service=service), Access(database), render, aside=True)
     options: dict[str, Any] = {"lifespan": "off", "log_level": "warning", "access_log": False}
     # uvicorn hands the seconds to asyncio, which takes parts of one as well.
     config = uvicorn.Config(create_app(context, add_pages), timeout_graceful_shutdown=_GRACE, **options)  # type: ignore[arg-type]
@@ -74,6 +75,22 @@ async def _serve(settings: Settings, dsn: str, listener: socket.socket) -> None:
         telling.cancel()
         with suppress(TimeoutError):
             await asyncio.wait_for(database.close(), _GRACE / 2)
+
+
+def _render(settings: Settings) -> Callable[[str], tuple[bytes, str]]:
+    """`/metrics` of the service's workers on this host, asked at their sockets or read from their last sheets."""
+    from starlette.exceptions import HTTPException
+
+    from watchglass.exporters import prometheus
+    from watchglass.exporters.workers.gathering import of_host
+
+    def render(accept: str) -> tuple[bytes, str]:
+        totals = of_host(settings)
+        if not totals:
+            raise HTTPException(404, f"No worker of {settings.service} on this host has told of meters.")
+        return prometheus.write(totals, accept, {**settings.resource, "service.name": settings.service})
+
+    return render
 
 
 async def _tell(context: Context, dsn: str, address: str) -> None:
