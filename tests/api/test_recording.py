@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -68,6 +69,13 @@ async def test_each_kind_reaches_the_recorder(client: httpx.AsyncClient, made: C
     }
     meters = {state.meter.name: state.meter for state in made.recorder.collect()}  # type: ignore[union-attr]
     assert (meters["shop.import"].kind, meters["shop.import"].unit) == ("histogram", "s")
+
+
+async def test_curl_s_default_content_type_does_as_well(client: httpx.AsyncClient, made: Context) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await client.post(PATH, content=json.dumps(ORDER), headers=headers)
+    assert answer.status_code == 202
+    assert states(made) == {("shop.orders", (("country", "CH"),)): 2.0}
 
 
 async def test_it_goes_into_the_store_and_is_listed_with_the_others(

@@ -12,6 +12,8 @@ import pytest
 from fastapi import FastAPI
 
 import watchglass
+from watchglass.analysis.windows import Window
+from watchglass.store.reader import Reader
 from watchglass.wiring import house
 
 
@@ -43,6 +45,32 @@ async def test_a_service_shows_its_own_requests_to_who_logs_in_and_to_nobody_els
     finally:
         watchglass.unobserve(app)
     assert house() is None
+
+
+async def test_a_metric_by_hand_is_on_metrics_at_once_and_in_the_store_soon(
+    store_url: str, serve: Callable[..., str]
+) -> None:
+    settings = watchglass.Settings(
+        service_name="shop", app_database_url=store_url, flush_interval=1, record_token="a-token-of-a-program"
+    )
+    app = FastAPI()
+    url = serve(watchglass.observe(app, settings))
+    reader = Reader(store_url, service="shop")
+    try:
+        async with httpx.AsyncClient(base_url=url) as client:
+            body = {"metric_type": "counter", "metric_name": "shop.orders", "value": 3, "metadata": {"country": "CH"}}
+            headers = {"authorization": "Bearer a-token-of-a-program"}
+            answer = await client.post("/api/monitoring/metrics/record", json=body, headers=headers)
+            assert answer.status_code == 202, answer.text
+            assert 'shop_orders_total{country="CH"} 3.0' in (await client.get("/metrics")).text
+        deadline = time.monotonic() + 15
+        while not (found := await reader.select("shop.orders", Window(time.time() - 300, time.time() + 60))):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.2)
+        assert found[0].sum == 3
+    finally:
+        await reader.close()
+        watchglass.unobserve(app)
 
 
 async def first_endpoint(client: httpx.AsyncClient, requests: int) -> dict[str, object]:

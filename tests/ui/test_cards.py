@@ -8,6 +8,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -209,3 +210,27 @@ async def test_what_keeps_telemetry_from_being_stored_comes_first(context: Conte
     context.status = lambda: Status  # type: ignore[assignment, return-value]
     overview = await fragment("overview")
     assert "critical: Telemetry is not being stored. The role app may not create" in text_of(overview)
+
+
+async def test_a_missing_schema_that_the_role_may_not_make_is_explained_by_that(
+    context: Context, client: httpx.AsyncClient, store_url: str
+) -> None:
+    class Status:
+        state, message = "forbidden", "The role app may not create the schema watchglass."
+
+    connection = await asyncpg.connect(store_url)
+    await connection.execute("ALTER SCHEMA watchglass RENAME TO elsewhere")
+    await connection.close()
+    answer = await client.get("/ui/monitoring/cards/overview")
+    assert (answer.status_code, "Run `watchglass migrate` with the URL of a role that may" in answer.text) == (
+        503,
+        True,
+    )
+    context.status = lambda: Status  # type: ignore[assignment, return-value]
+    answer = await client.get("/ui/monitoring/cards/overview")
+    assert (answer.status_code, Status.message in answer.text) == (503, True)
+
+
+async def test_a_process_that_does_not_look_has_nothing_that_is_right(fragment: Fragment) -> None:
+    card = await fragment("setup")
+    assert "Nothing is wrong" not in card and "watchglass doctor" in card
