@@ -45,7 +45,7 @@ def test_every_scrape_is_exact_and_a_worker_that_is_killed_takes_nothing_back(st
     service = start(*SERVERS[server])
     workers = service.wait_for(2)
     service.ask(40)
-    until(lambda: service.requests() == 40, 10)  # a request ends after its answer was read
+    until(lambda: service.requests() == 40, 30)  # a request ends after its answer was read
     assert [service.requests() for _ in range(12)] == [40] * 12
 
     killed = min(workers)
@@ -54,7 +54,7 @@ def test_every_scrape_is_exact_and_a_worker_that_is_killed_takes_nothing_back(st
     assert [service.requests() for _ in range(6)] == [40] * 6
     workers = service.wait_for(2, besides={killed})
     service.ask(25)
-    until(lambda: service.requests() == 65, 10)
+    until(lambda: service.requests() == 65, 30)
     assert [service.requests() for _ in range(12)] == [65] * 12
 
 
@@ -78,18 +78,18 @@ def test_a_worker_that_is_frozen_delays_a_scrape_by_half_a_second_and_changes_no
     service = start(*SERVERS["gunicorn"])
     workers = service.wait_for(2)
     service.ask(20)
-    until(lambda: service.requests() == 20, 10)
+    until(lambda: service.requests() == 20, 30)
     frozen = min(workers)
     os.kill(frozen, signal.SIGSTOP)
     try:
         began = time.monotonic()
         assert service.requests() == 20
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
         assert frozen in service.workers()
     finally:
         os.kill(frozen, signal.SIGCONT)
     service.ask(3)
-    until(lambda: service.requests() == 23, 10)
+    until(lambda: service.requests() == 23, 30)
 
 
 def test_the_only_worker_of_a_supervisor_may_die_too(start: Start) -> None:
@@ -97,7 +97,7 @@ def test_the_only_worker_of_a_supervisor_may_die_too(start: Start) -> None:
     service = start(*GUNICORN, "-w", "1")
     [worker] = service.wait_for(1)
     service.ask(5)
-    until(lambda: service.requests() == 5, 10)
+    until(lambda: service.requests() == 5, 30)
     target = service.target()
     os.kill(worker, signal.SIGKILL)
     assert gone(worker)
@@ -111,14 +111,14 @@ def test_a_worker_that_is_replaced_after_so_many_requests_leaves_its_counts(star
     for count in range(0, 120, 20):
         until(lambda count=count: service.requests() == count, 15)  # type: ignore[misc]
         service.ask(20)
-    until(lambda: service.requests() == 120, 15)
+    until(lambda: service.requests() == 120, 30)
 
 
 def test_a_service_that_was_stopped_begins_anew(start: Start) -> None:
     first = start(*SERVERS["uvicorn"])
     first.wait_for(2)
     first.ask(5)
-    until(lambda: first.requests() == 5, 10)
+    until(lambda: first.requests() == 5, 30)
     target = first.target()
     first.stop()
     second = start(*SERVERS["uvicorn"], port=first.port)
@@ -132,7 +132,7 @@ def test_one_service_on_two_ports_is_two_targets(start: Start) -> None:
         service.wait_for(2 - number)
         service.ask(3 + number)
     for number, service in enumerate(services):
-        until(lambda service=service, number=number: service.requests() == 3 + number, 10)  # type: ignore[misc]
+        until(lambda service=service, number=number: service.requests() == 3 + number, 30)  # type: ignore[misc]
     assert services[0].target() != services[1].target()
 
 
@@ -140,7 +140,7 @@ def test_counts_outlive_a_reload(start: Start) -> None:
     service = start(*UVICORN, "--reload", "--reload-delay", "0.1")
     old = service.wait_for(1)
     service.ask(4)
-    until(lambda: service.requests() == 4, 10)
+    until(lambda: service.requests() == 4, 30)
     service.file.write_text(service.file.read_text() + "\n# changed\n")
     service.wait_for(1, besides=old)
     assert service.requests() == 4
@@ -182,7 +182,7 @@ def test_prometheus_sees_no_reset_while_workers_are_killed(start: Start, prometh
         time.sleep(2.5)
     total = service.requests()
     assert total <= sent[0] + 3, "more than was asked, but for answers cut off by a kill"
-    until(lambda: float(scraper.query(name)[0]["value"][1]) == total, 15)
+    until(lambda: float(scraper.query(name)[0]["value"][1]) == total, 30)
     for family in ("count", "sum"):
         series = f"http_server_request_duration_seconds_{family}"
         [resets] = scraper.query(f"sum(resets({series}[5m]))")

@@ -13,8 +13,9 @@ import pytest
 from support.pipelines import until
 from support.workers import WorkerProcess, processes
 from watchglass import guard, meters
-from watchglass.exporters.prometheus import OPENMETRICS, render_host
+from watchglass.exporters.prometheus import write
 from watchglass.exporters.workers.accounts import Accounts
+from watchglass.exporters.workers.gathering import of_host
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.records import State
 from watchglass.settings import Settings
@@ -82,7 +83,7 @@ def test_a_process_that_is_frozen_is_represented_by_its_last_sheet(free_port: in
         second.send(signal.SIGSTOP)
         began = time.monotonic()
         frozen = first("shown")
-        assert time.monotonic() - began < 5  # it waits for half a second; the rest is a busy machine's
+        assert time.monotonic() - began < 10  # it waits for half a second; the rest is a busy machine's
         second.send(signal.SIGCONT)
         assert (frozen["requests"], second.pid in frozen["pids"]) == (6, True)
         second("count", 1)
@@ -112,7 +113,7 @@ def test_one_that_leaves_in_order_leaves_what_it_counted(free_port: int, state: 
         second("count", 5)
         second("stop")
         assert first("shown")["requests"] == 5
-        until(lambda: kinds(state) == [".lock", ".past", ".sheet", ".sock"], 10)
+        until(lambda: kinds(state) == [".lock", ".past", ".sheet", ".sock"], 30)
         assert first("shown")["requests"] == 5
 
 
@@ -162,7 +163,7 @@ def test_a_forked_child_counts_for_itself_and_does_not_keep_its_parent_alive(fre
             assert (shown["requests"], sorted(shown["pids"])) == (8, sorted([first.pid, child]))
         finally:
             os.kill(child, signal.SIGKILL)
-        until(lambda: first("shown")["pids"] == [first.pid], 10)
+        until(lambda: first("shown")["pids"] == [first.pid], 30)
         assert first("shown")["requests"] == 8
 
 
@@ -193,7 +194,7 @@ def test_a_damaged_sheet_is_set_aside_and_counted(free_port: int, state: Path) -
         sheet.write_bytes(sheet.read_bytes()[:-50])
         shown = [first("shown"), first("shown"), third("shown")]
         assert [one["requests"] for one in shown] == [8, 8, 8]
-        until(lambda: first("shown")["errors"] == {"workers.sheet": 1.0}, 10)
+        until(lambda: first("shown")["errors"] == {"workers.sheet": 1.0}, 30)
         assert kinds(state).count(".damaged") == 1
 
 
@@ -234,7 +235,7 @@ def test_where_there_are_no_unix_sockets_the_sheets_are_read(free_port: int, sta
         assert second("shown")["requests"] == 5
         assert first("shown")["requests"] == 5
         second("count", 1)
-        until(lambda: first("shown")["requests"] == 6, 10)  # with the next flush interval
+        until(lambda: first("shown")["requests"] == 6, 30)  # with the next flush interval
         assert ".sock" not in kinds(state)
 
 
@@ -257,7 +258,7 @@ def test_a_folder_that_was_cleared_is_filled_again_and_nobody_is_counted_twice(f
         for path in state.rglob("*"):
             if path.is_file() or path.is_socket():
                 path.unlink()
-        until(lambda: first("shown")["requests"] == 7 == second("shown")["requests"], 15)
+        until(lambda: first("shown")["requests"] == 7 == second("shown")["requests"], 30)
 
 
 def test_a_process_whose_lock_was_removed_and_that_was_folded_is_not_counted_twice(free_port: int, state: Path) -> None:
@@ -268,21 +269,21 @@ def test_a_process_whose_lock_was_removed_and_that_was_folded_is_not_counted_twi
         sheet.with_suffix(".lock").unlink()
         assert first("shown")["requests"] == 4
         second("count", 2)
-        until(lambda: second.pid in first("shown")["pids"], 15)
+        until(lambda: second.pid in first("shown")["pids"], 30)
         assert [first("shown")["requests"], second("shown")["requests"]] == [6, 6]
 
 
 def test_a_process_that_is_none_of_them_shows_them_all(free_port: int) -> None:
     settings = Settings(service_name="shop")
-    assert render_host(settings, OPENMETRICS)[0].endswith(b"# EOF\n")
+    assert of_host(settings) == {}
     with processes(2, free_port) as [first, second]:
         first("count", 3)
         second("count", 4)
-        text = render_host(settings)[0].decode()
+        text = write(of_host(settings))[0].decode()
         assert 'http_server_request_duration_seconds_count{http_request_method="GET"' in text
         assert next(line for line in text.splitlines() if "_duration_seconds_count{" in line).endswith(" 7.0")
         assert f'process_threads{{process_pid="{second.pid}"}} 3.0' in text
-    assert "_duration_seconds" not in render_host(settings)[0].decode()
+    assert of_host(settings) == {}
 
 
 def test_many_ask_at_once_while_processes_die_and_nothing_goes_backwards(free_port: int) -> None:
@@ -346,7 +347,7 @@ def test_what_an_idle_series_counted_stays_when_it_leaves_and_when_it_returns(re
     for number in range(1, 4):
         recorder.histogram(meters.HTTP_SERVER_REQUEST_DURATION, ("GET", "/a", "200", None, "http")).record(0.1)
         assert requests(accounts) == number
-        until(lambda: bool(recorder.retire()) or not recorder.collect(), 10)
+        until(lambda: bool(recorder.retire()) or not recorder.collect(), 30)
         assert recorder.collect() == []
         assert requests(accounts) == number
 

@@ -17,11 +17,9 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
-from watchglass.exporters.workers.gathering import of_host
 from watchglass.exporters.workers.totals import Total, Totals, edges, exposed
 from watchglass.meters import Meter
 from watchglass.records import Attributes, State
-from watchglass.settings import Settings
 from watchglass.store.text import storable
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -44,14 +42,6 @@ def write(totals: Totals, accept: str = "", resource: Mapping[str, str] | None =
     if _prefers_openmetrics(accept):
         return openmetrics.generate_latest(families), OPENMETRICS  # type: ignore[no-untyped-call]
     return generate_latest(families), TEXT
-
-
-def render_host(settings: Settings, accept: str = "") -> tuple[bytes, str]:
-    """The exposition of all workers of the service that live on this host, by a process that is none of them.
-
-    For `watchglass serve`. Without workers it is empty. Raises `FolderNotWritable`.
-    """
-    return write(of_host(settings), accept, {**settings.resource, "service.name": settings.service})
 
 
 @cache
