@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from bench.history import fill
 from bench.prometheus import Prometheus
 from bench.questions import LABELS, by_endpoint, p95, quantile
 from bench.scrapes import DEFAULT, DURATION
 from bench.traffic import HOUR, Traffic
-
 from watchglass.analysis.windows import Window
 from watchglass.store.reader import Reader
 

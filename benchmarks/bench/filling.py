@@ -1,21 +1,18 @@
 """A store with thirty days in it, made in minutes.
 
-The newest days go the way they go in a service: ten seconds after ten seconds through the writer, rolled up by the
-functions of the elected process, expired by its maintenance. Before that, where only hours and days are kept any more,
-the rows of hours are made with NumPy, the same ones that rolling up makes, and days are rolled up from them.
+The newest days go the way they go in a service, through the writer. Before that, the same rows are made with NumPy, an
+hour at once. All of it is rolled up by the functions of the elected process, and expires by its maintenance.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import past
 from bench.series import TICK, Exported
 from bench.traffic import HOUR, Requests, Traffic
-
 from watchglass.analysis.tiers import CHUNKS, DAY, MINUTE
 from watchglass.jobs.retention import maintain
 from watchglass.records import Batch, Instance, Point
@@ -45,21 +42,18 @@ class Tier:
 
 
 class Filling:
-    """Fills the store `dsn` with what one process that serves the traffic writes from `start` to `end` (unix seconds)."""
+    """Fills the store `dsn` with what one process that serves the traffic writes from `start` to `end` (unix seconds).
 
-    def __init__(self, dsn: str, traffic: Traffic, start: float, end: float) -> None:
+    What came from `written` on goes through the writer.
+    """
+
+    def __init__(self, dsn: str, traffic: Traffic, start: float, end: float, written: float) -> None:
         self.dsn = dsn
         self.roll_up_seconds = 0.0
         self._traffic, self._exported = traffic, Exported(traffic)
-        self._start, self._end = start, end
+        self._start, self._end, self._written = start, end, max(start, written // HOUR * HOUR)
         self._settings = Settings(database_url=dsn, service_name="bench")
-        self._recent = max(start, end - self._settings.retention_1m_days * DAY) // DAY * DAY
         self._sequence = 0
-
-    @property
-    def live_days(self) -> float:
-        """The days that went through the writer and were rolled up."""
-        return (self._end - max(self._start, self._recent)) / DAY
 
     async def run(self) -> None:
         """Bring the store to where it is after running from start to end."""
@@ -69,41 +63,53 @@ class Filling:
         try:
             await past.make_partitions(connection, self._start, self._end)
             await writer.open()
-            await self._fill_hours(connection)
-            for requests in self._traffic.between(max(self._start, self._recent), self._end):
-                await self._live(connection, writer, requests)
+            await past.begin_rolling_up(connection, self._start)
+            await self._fill(connection)
+            for requests in self._traffic.between(self._written, self._end):
+                await self._write_hour(writer, requests)
+                await self._roll_up(connection, requests)
             await maintain(connection, self._settings)
             await connection.execute("VACUUM ANALYZE")
         finally:
             await writer.close()
             await close(connection)
 
-    async def _fill_hours(self, connection: Connection) -> None:
-        await past.reach(connection, self._start, self._recent)
+    async def _fill(self, connection: Connection) -> None:
+        """What nobody waits for: an hour at once, and each day what has expired goes."""
         await past.add_series(connection, [*self._exported.durations, *self._exported.requests])
         instance = await connection.fetchval("SELECT max(id) FROM watchglass.instances")
-        for requests in self._traffic.between(self._start, self._recent):
+        for requests in self._traffic.between(self._start, self._written):
             await past.add_hour(connection, self._exported, requests, instance)
+            await self._roll_up(connection, requests)
+            if requests.time[0] % DAY < HOUR:
+                await maintain(connection, self._settings)
 
-    async def _live(self, connection: Connection, writer: Writer, requests: Requests) -> None:
-        """Write what came in an hour, a minute at once, and do what the elected process does."""
+    async def _write_hour(self, writer: Writer, requests: Requests) -> None:
+        """Write what came in an hour, a minute at once."""
         waiting: list[Point] = []
-        filled = self._recent
         for moment, points in self._exported.points(requests):
             waiting += points
-            filled = moment + TICK
-            if filled % MINUTE == 0:
+            if (moment + TICK) % MINUTE == 0:
                 await self._write(writer, waiting)
                 waiting = []
-        await self._write(writer, waiting)
-        began = time.perf_counter()
-        await _roll_up(connection, filled)
-        self.roll_up_seconds += time.perf_counter() - began
+        if waiting:
+            await self._write(writer, waiting)
 
-    async def _write(self, writer: Writer, points: Sequence[Point]) -> None:
-        if points:
-            self._sequence += 1
-            await writer.write(Batch(self._sequence, points))
+    async def _write(self, writer: Writer, points: list[Point]) -> None:
+        self._sequence += 1
+        await writer.write(Batch(self._sequence, points))
+
+    async def _roll_up(self, connection: Connection, requests: Requests) -> None:
+        """Roll up what is whole after these requests, into every tier."""
+        began = time.perf_counter()
+        filled = min(self._end, (requests.time[0] // HOUR + 1) * HOUR)
+        until = "SELECT extract(epoch FROM until)::float8 FROM watchglass.rollups WHERE width = 60"
+        while await connection.fetchval(until) + CHUNKS[MINUTE] <= filled:
+            assert await rollups.roll_up(connection, MINUTE)
+        for width in (HOUR, DAY):
+            while await rollups.roll_up(connection, width):
+                pass
+        self.roll_up_seconds += time.perf_counter() - began
 
 
 async def tiers(dsn: str, start: float, end: float) -> tuple[dict[str, Tier], int]:
@@ -119,13 +125,3 @@ async def tiers(dsn: str, start: float, end: float) -> tuple[dict[str, Tier], in
     finally:
         await reader.close()
         await close(connection)
-
-
-async def _roll_up(connection: Connection, filled: float) -> None:
-    """Roll up what is whole, into every tier."""
-    until = "SELECT extract(epoch FROM until)::float8 FROM watchglass.rollups WHERE width = 60"
-    while await connection.fetchval(until) + CHUNKS[MINUTE] <= filled:
-        assert await rollups.roll_up(connection, MINUTE)
-    for width in (HOUR, DAY):
-        while await rollups.roll_up(connection, width):
-            pass

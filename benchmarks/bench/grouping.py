@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from bench.traffic import Ints
 from numpy.typing import NDArray
+
+from bench.traffic import Ints
 
 
 class Grouped:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from bench.prometheus import backfill
 from bench.scrapes import Scraped
 from bench.traffic import HOUR, Traffic
-from numpy.typing import NDArray
 
 BLOCK = 2 * HOUR
 """Seconds of one of Prometheus' blocks; promtool reads its file once for each."""

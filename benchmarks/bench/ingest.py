@@ -13,7 +13,6 @@ from pathlib import Path
 from bench.series import Exported
 from bench.timing import median, p95
 from bench.traffic import HOUR, Traffic
-
 from watchglass.records import Batch, Instance
 from watchglass.store.writer import Writer
 

@@ -108,7 +108,15 @@ class Backfill:
     def add(self, file: Path) -> None:
         """Have the file's samples in blocks; it is removed then."""
         self.wait()
-        command = [program("promtool"), "tsdb", "create-blocks-from", "openmetrics", "--quiet", str(file), str(self._data)]
+        command = [
+            program("promtool"),
+            "tsdb",
+            "create-blocks-from",
+            "openmetrics",
+            "--quiet",
+            str(file),
+            str(self._data),
+        ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self._running = process, file
 

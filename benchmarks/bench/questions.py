@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from bench.prometheus import Prometheus
 from bench.scrapes import DURATION
 from bench.traffic import HOUR
-
 from watchglass.analysis.histograms import percentiles
 from watchglass.analysis.windows import Window
 from watchglass.meters import HTTP_SERVER_REQUEST_DURATION
@@ -22,15 +22,17 @@ LABELS = "le, http_request_method, http_route"
 
 @dataclass(frozen=True)
 class Question:
-    """A question over the seconds before some end.
+    """A question that looks back so many seconds from some end.
 
-    `promql` is given the seconds there are in Prometheus when those are fewer: its time is then extrapolated.
+    `promql` is given the seconds that are in Prometheus when those are fewer. Where the question `grows` with them its
+    time is then extrapolated.
     """
 
     title: str
     seconds: int
     ours: Callable[[Reader, float], Awaitable[int]]
     promql: Callable[[Prometheus, float, int], int]
+    grows: bool = True
 
 
 def p95(groups: Sequence[Group]) -> list[float]:
@@ -93,7 +95,8 @@ def comparison() -> Question:
         offsets = [min(before, there - HOUR) for before in earlier]
         return sum(len(prometheus.instant(quantile("1h", LABELS), end - offset)) for offset in offsets)
 
-    return Question("trends: P95 of all endpoints now, 1 h, 1 d and 1 w ago", HOUR, ours, promql)
+    title = "trends: P95 of all endpoints now, 1 h, 1 d and 1 w ago"
+    return Question(title, HOUR + earlier[-1], ours, promql, grows=False)
 
 
 def questions(endpoint: tuple[str, str]) -> list[Question]:
@@ -118,4 +121,4 @@ def quantile(span: str, by: str, selector: str = "", family: str = DURATION) -> 
 def _ranged(prometheus: Prometheus, promql: str, end: float, there: int, step: int) -> int:
     """A value at the end of each slot, as the slots of ours are aligned."""
     first = np.ceil((end - there) / step) * step + step
-    return sum(len(series["values"]) for series in prometheus.range(promql, float(first), end, step))
+    return sum(len(series["values"]) for series in prometheus.range(promql, min(float(first), end), end, step))

@@ -6,7 +6,6 @@ from bench.run import Answers, Figures
 from bench.tables import mb, ms, table
 from bench.timing import median, p95
 from bench.traffic import HOUR
-
 from watchglass.settings import Settings
 
 DAY = 24 * HOUR
@@ -59,7 +58,13 @@ def _sizes(figures: Figures) -> str:
     prometheus = figures.prometheus_bytes / plan.prometheus_days
     day = figures.tiers["metrics_10s"].bytes_per_day
     rows = [
-        ["**Watchglass**", mb(day), f"{mb(figures.store_bytes)} held after {plan.days:g} d", mb(ours) + CALCULATED, "1"],
+        [
+            "**Watchglass**",
+            mb(day),
+            f"{mb(figures.store_bytes)} held after {plan.days:g} d",
+            mb(ours) + CALCULATED,
+            "1",
+        ],
         [
             f"Prometheus, {figures.prometheus_series:,} series every 15 s",
             mb(prometheus),
@@ -81,7 +86,8 @@ def _sizes(figures: Figures) -> str:
 
 def _tiers(figures: Figures) -> str:
     rows = [
-        [_SECONDS[name], f"{tier.days:.1f}", mb(tier.bytes), mb(tier.bytes_per_day)] for name, tier in figures.tiers.items()
+        [_SECONDS[name], f"{tier.days:.1f}", mb(tier.bytes), mb(tier.bytes_per_day)]
+        for name, tier in figures.tiers.items()
     ]
     note = f"Rolling up took {figures.roll_up_seconds_a_day:.1f} s of each day."
     return table(["rows of", "days held", "MB", "MB a day"], rows) + f"\n\n{note}"
@@ -93,10 +99,10 @@ def _warm(figures: Figures) -> str:
         ours, theirs = median(one.ours.warm), median(one.theirs.warm)
         rows.append(
             [
-                one.question.title,
+                _title(one),
                 f"{ms(ours)} / {ms(p95(one.ours.warm))}",
                 f"{_scaled(one, theirs)} / {_scaled(one, p95(one.theirs.warm))}",
-                f"{theirs * _factor(one) / ours:,.0f}",
+                f"{theirs * one.factor / ours:,.0f}",
                 f"{one.ours.values} / {one.theirs.values}",
             ]
         )
@@ -106,10 +112,10 @@ def _warm(figures: Figures) -> str:
 def _cold(figures: Figures) -> str:
     rows = [
         [
-            one.question.title,
+            _title(one),
             ms(median(one.ours.cold)),
             _scaled(one, median(one.theirs.cold)),
-            f"{median(one.theirs.cold) * _factor(one) / median(one.ours.cold):,.0f}",
+            f"{median(one.theirs.cold) * one.factor / median(one.ours.cold):,.0f}",
         ]
         for one in figures.answers
         if one.ours.cold
@@ -118,13 +124,13 @@ def _cold(figures: Figures) -> str:
     return f"{note}\n\n" + table(["question", "Watchglass, ms median", "PromQL, ms median", "ratio"], rows)
 
 
-def _factor(one: Answers) -> float:
-    """How much more there is to read than Prometheus had."""
-    return one.question.seconds / one.there
-
-
 def _scaled(one: Answers, value: float) -> str:
-    return ms(value * _factor(one)) + (CALCULATED if one.there < one.question.seconds else "")
+    return ms(value * one.factor) + (CALCULATED if one.factor != 1 else "")
+
+
+def _title(one: Answers) -> str:
+    short = one.stored < one.question.seconds
+    return one.question.title + (f" (of which {one.stored / DAY:g} d are in the store)" if short else "")
 
 
 def _writing(figures: Figures) -> str:
@@ -148,14 +154,16 @@ def _writing(figures: Figures) -> str:
 
 
 def _errors(figures: Figures) -> str:
-    rows = [[title, f"{one.median:.2f}", f"{one.worst:.2f}", f"{one.endpoints}"] for title, one in figures.errors.items()]
+    rows = [
+        [title, f"{one.median:.2f}", f"{one.worst:.2f}", f"{one.endpoints}"] for title, one in figures.errors.items()
+    ]
     return table(["", "percent, median", "worst", "endpoints"], rows)
 
 
 def _goals(figures: Figures) -> str:
     slowest = max(figures.answers, key=lambda one: median(one.ours.warm))
-    nearest = min(figures.answers, key=lambda one: _factor(one) * median(one.theirs.warm) / median(one.ours.warm))
-    ratio = _factor(nearest) * median(nearest.theirs.warm) / median(nearest.ours.warm)
+    nearest = min(figures.answers, key=lambda one: one.factor * median(one.theirs.warm) / median(one.ours.warm))
+    ratio = nearest.factor * median(nearest.theirs.warm) / median(nearest.ours.warm)
     error = max(one.median for title, one in figures.errors.items() if title.startswith("Watchglass"))
     worst = max(one.worst for title, one in figures.errors.items() if title.startswith("Watchglass"))
     size = thirty_days(figures) / 1e9
@@ -166,4 +174,6 @@ def _goals(figures: Figures) -> str:
         ["P95 within 1 %", f"{error:.2f} % in the median, {worst:.2f} % at worst"],
     ]
     reached = [median(slowest.ours.warm) < 50, ratio >= 10, size <= 1.2, error < 1]
-    return table(["goal", "reached", ""], [[*row, "yes" if met else "**no**"] for row, met in zip(rows, reached, strict=True)])
+    return table(
+        ["goal", "reached", ""], [[*row, "yes" if met else "**no**"] for row, met in zip(rows, reached, strict=True)]
+    )

@@ -20,7 +20,6 @@ from bench.questions import Question, questions
 from bench.seed import SeedFigures
 from bench.timing import Ask, Times, forget_files, interleaved, stopwatch
 from bench.traffic import HOUR, Traffic
-
 from watchglass.demo.servers import PostgreSQL
 from watchglass.store.migrations import migrate
 from watchglass.store.reader import Reader
@@ -39,6 +38,7 @@ class Plan:
     endpoints: int = 200
     rate: float = 100.0
     days: float = 30
+    written_hours: float = 48
     prometheus_days: float = 8
     seed_hours: float = 3
     ingest_hours: float = 2
@@ -48,12 +48,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Answers:
-    """One question with the times of both; `there` is how many seconds of the asked ones Prometheus had."""
+    """One question with the times of both, and how many seconds of the asked ones the store and Prometheus had."""
 
     question: Question
     ours: Times
     theirs: Times
+    stored: int
     there: int
+
+    @property
+    def factor(self) -> float:
+        """How many times as much the store had to read as Prometheus."""
+        return self.stored / self.there if self.question.grows else 1.0
 
 
 @dataclass
@@ -96,20 +102,27 @@ class Stage:
 async def measure(plan: Plan, told: Told) -> Figures:
     """Everything of the plan, on servers that are gone afterwards."""
     with TemporaryDirectory(prefix="watchglass-bench-", ignore_cleanup_errors=True) as temporary, ExitStack() as stack:
-        folder = Path(temporary)
-        folder.chmod(0o711)  # the account that runs the server has to pass through
-        for name in ("postgresql", "prometheus"):
-            (folder / name).mkdir()
+        folder = _prepared(Path(temporary))
         postgres = stack.enter_context(PostgreSQL(folder / "postgresql", settings=DURABLE))
         assert postgres.installation is not None
         figures = Figures(plan, tables.machine(), f"PostgreSQL {postgres.installation.major}, Prometheus {version()}")
         prometheus = Prometheus(folder / "prometheus")
-        stage = Stage(plan, folder, Traffic(plan.endpoints, plan.rate), int(time.time()) // 60 * 60, postgres, prometheus)
+        stage = Stage(
+            plan, folder, Traffic(plan.endpoints, plan.rate), int(time.time()) // 60 * 60, postgres, prometheus
+        )
         await _write(stage, figures, told)
         await _fill(stage, figures, told, stack)
         await _ask(stage, figures, told)
         await _judge(stage, figures, told)
     return figures
+
+
+def _prepared(folder: Path) -> Path:
+    """The folder with those of the servers; the account that runs PostgreSQL has to pass through."""
+    folder.chmod(0o711)
+    for name in ("postgresql", "prometheus"):
+        (folder / name).mkdir()
+    return folder
 
 
 async def _write(stage: Stage, figures: Figures, told: Told) -> None:
@@ -131,13 +144,14 @@ async def _fill(stage: Stage, figures: Figures, told: Told, stack: ExitStack) ->
         since = stage.end - round(plan.prometheus_days * DAY)
         figures.prometheus_series = fill(stage.prometheus.folder, stage.traffic, since, stage.end)
     stack.enter_context(stage.prometheus)  # compacts its blocks meanwhile
-    filling = Filling(stage.postgres.url, stage.traffic, start, stage.end)
+    filling = Filling(stage.postgres.url, stage.traffic, start, stage.end, stage.end - plan.written_hours * HOUR)
     with stopwatch(told, f"the store filled with {plan.days:g} days"):
         await filling.run()
-    figures.roll_up_seconds_a_day = filling.roll_up_seconds / filling.live_days
+    figures.roll_up_seconds_a_day = filling.roll_up_seconds / plan.days
     figures.tiers, figures.store_bytes = await tiers(stage.postgres.url, start, stage.end)
-    with stopwatch(told, "Prometheus compacted its blocks"):
-        stage.prometheus.settle()
+    if plan.prometheus_days >= 1:
+        with stopwatch(told, "Prometheus compacted its blocks"):
+            stage.prometheus.settle()
     figures.prometheus_bytes = stage.prometheus.bytes()
 
 
@@ -153,14 +167,14 @@ async def _ask(stage: Stage, figures: Figures, told: Told) -> None:
 
 
 async def _warm(stage: Stage, question: Question, told: Told) -> Answers:
-    there = min(question.seconds, round(stage.plan.prometheus_days * DAY))
+    stored, there = (min(question.seconds, round(days * DAY)) for days in (stage.plan.days, stage.plan.prometheus_days))
     reader = Reader(stage.postgres.url)
     try:
         with stopwatch(told, question.title):
             ours, theirs = await interleaved(*_asks(stage, question, reader, there), stage.plan.rounds)
     finally:
         await reader.close()
-    return Answers(question, ours, theirs, there)
+    return Answers(question, ours, theirs, stored, there)
 
 
 def _asks(stage: Stage, question: Question, reader: Reader, there: int) -> tuple[Ask, Ask]:

@@ -1,7 +1,7 @@
 """Traffic as a Prometheus that scrapes every fifteen seconds would have seen it, in OpenMetrics' text.
 
-The series are those of the store: durations by method and route, requests by status as well. What `/metrics` exposes has
-the status on the histograms too, and is up to three times as much; the comparison leaves that out.
+The series are those of the store: durations by method and route, requests by status as well. What `/metrics` exposes
+has the status on the histograms too, and is up to three times as much; the comparison leaves that out.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from bench.traffic import STATUSES, Ints, Requests, Traffic
 from numpy.typing import NDArray
 from prometheus_client import Histogram as ClientHistogram
 
+from bench.traffic import STATUSES, Ints, Requests, Traffic
 from watchglass.exporters.prometheus import render
 from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_REQUESTS
 from watchglass.records import State

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import asyncpg
 import numpy as np
+
 from bench.traffic import STATUSES, Requests, Traffic
 
 SCHEMA = """
@@ -33,7 +34,7 @@ GROUP BY 1
 
 @dataclass(frozen=True)
 class SeedFigures:
-    """What a row per request takes: rows, bytes with indexes, seconds to fill, ms for the P95 of all endpoints of 1 h."""
+    """What a row per request takes: bytes with indexes, seconds to fill, ms for the P95 of all endpoints over 1 h."""
 
     rows: int
     bytes: int

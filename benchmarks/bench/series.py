@@ -1,15 +1,16 @@
-"""Traffic as the exporter writes it: the rows of each ten seconds, and of coarser slots."""
+"""Traffic as the exporter writes it: the rows of each ten seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
-from bench.grouping import Grouped, starts
-from bench.traffic import STATUSES, Floats, Ints, Requests, Traffic
 from numpy.typing import NDArray
 
+from bench.grouping import Grouped
+from bench.traffic import STATUSES, Floats, Ints, Requests, Traffic
 from watchglass.analysis.buckets import PER_DOUBLING
 from watchglass.exporters.projection import attributes_of, series_of
 from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_REQUESTS
@@ -49,12 +50,13 @@ class Histograms:
 
     def __iter__(self) -> Iterator[tuple[int, int, int, float, float, float, bytes]]:
         columns = (self.time, self.series, self.count, self.sum, self.min, self.max)
-        return zip(*(column.tolist() for column in columns), self._packed(), strict=True)
+        return zip(*(column.tolist() for column in columns), self.packed(), strict=True)
 
-    def _packed(self) -> list[bytes]:
+    def packed(self) -> list[bytes]:
+        """The buckets of each row."""
         whole = self.pairs.tobytes()
         ends = (self.first * PAIR.itemsize).tolist()
-        return [whole[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        return [whole[start:end] for start, end in pairwise(ends)]
 
 
 class Exported:
@@ -75,7 +77,7 @@ class Exported:
         states = Grouped(requests.endpoint * len(STATUSES) + requests.status, tick)
         low, high = self._extremes(states, requests.seconds, index)
         endpoints = Grouped(states.series // len(STATUSES), states.slot)
-        first, pairs = _buckets(Grouped(requests.endpoint, tick).numbers(), index, np.ones(len(tick), np.int64))
+        first, pairs = _buckets(Grouped(requests.endpoint, tick).numbers(), index)
         histograms = Histograms(
             endpoints.slot * TICK,
             endpoints.series,
@@ -86,7 +88,9 @@ class Exported:
             first,
             pairs,
         )
-        return histograms, Counters(states.slot * TICK, states.series, np.ones_like(tick[: len(states)]), states.sizes * 1.0)
+        return histograms, Counters(
+            states.slot * TICK, states.series, np.ones_like(tick[: len(states)]), states.sizes * 1.0
+        )
 
     def points(self, requests: Requests) -> list[tuple[int, list[Point]]]:
         """The points of each ten seconds in which there was a request, in order."""
@@ -115,35 +119,12 @@ class Exported:
         )
 
 
-def coarser(histograms: Histograms, counters: Counters, width: int) -> tuple[Histograms, Counters]:
-    """The rows of slots of `width` seconds: buckets merged and compacted, counts and sums added up."""
-    rows = Grouped(histograms.series, histograms.time // width)
-    number = np.repeat(rows.numbers(), np.diff(histograms.first))
-    first, pairs = _buckets(number, histograms.pairs["index"].astype(np.int64), histograms.pairs["count"].astype(np.int64))
-    merged = Histograms(
-        rows.slot * width,
-        rows.series,
-        rows.reduce(np.add, histograms.count),
-        rows.reduce(np.add, histograms.sum),
-        rows.reduce(np.minimum, histograms.min),
-        rows.reduce(np.maximum, histograms.max),
-        first,
-        pairs,
-    )
-    of = Grouped(counters.series, counters.time // width)
-    added = Counters(of.slot * width, of.series, of.reduce(np.add, counters.count), of.reduce(np.add, counters.sum))
-    return merged, added
-
-
-def _buckets(row: Ints, index: Ints, count: Ints) -> tuple[Ints, NDArray[np.void]]:
-    """Packed pairs by row, in order of index, and where each row's begin."""
-    key = row * _INDEXES + (index + _INDEXES // 2)
-    order = np.argsort(key, kind="stable")
-    begins = starts(key[order])
-    cells = key[order][begins]
+def _buckets(row: Ints, index: Ints) -> tuple[Ints, NDArray[np.void]]:
+    """Where each row's packed pairs begin, and all pairs, by row and in order of index."""
+    cells, counts = np.unique(row * _INDEXES + (index + _INDEXES // 2), return_counts=True)
     pairs = np.empty(len(cells), PAIR)
     pairs["index"] = cells % _INDEXES - _INDEXES // 2
-    pairs["count"] = np.add.reduceat(count[order], begins) if len(cells) else 0
+    pairs["count"] = counts
     rows = int(row.max()) + 1 if len(row) else 0
     return np.searchsorted(cells // _INDEXES, np.arange(rows + 1)), pairs
 

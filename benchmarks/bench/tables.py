@@ -15,8 +15,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def machine() -> str:
     """Cores and memory, load, Python."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores, {memory:.0f} GiB, load {os.getloadavg()[0]:.1f} at the start, Python {platform.python_version()}"
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    return f"{cores} shared cores, {memory:.0f} GiB, load {load:.1f} at the start, Python {platform.python_version()}"
 
 
 def mb(size: float) -> str:

@@ -27,7 +27,7 @@ _SWING = 0.6
 
 @dataclass(frozen=True)
 class Requests:
-    """Requests in no order: when (unix seconds), to which endpoint, with which status (an index), how long (seconds)."""
+    """Requests in no order: when (unix seconds), which endpoint and status (numbers), and how long (seconds)."""
 
     time: Floats
     endpoint: Ints
