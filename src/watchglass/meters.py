@@ -218,6 +218,9 @@ WATCHGLASS_SPOOL_USAGE = Meter("watchglass.spool.usage", "gauge", "By", "Bytes o
 WATCHGLASS_SPOOL_SET_ASIDE = Meter(
     "watchglass.spool.set_aside", "gauge", "{file}", "Spools that could not be read and were kept.", across="latest"
 )
+WATCHGLASS_STORE_SIZE = Meter(
+    "watchglass.store.size", "gauge", "By", "Bytes of a table of the store, with indexes.", ("table",), across="latest"
+)
 WATCHGLASS_CPU_TIME = Meter(
     "watchglass.cpu.time", "counter", "s", "CPU time of the threads that export and that serve the page.", ("thread",)
 )

@@ -24,6 +24,7 @@ from watchglass.meters import (
     WATCHGLASS_SERIES_OVERFLOWED,
     WATCHGLASS_SPOOL_SET_ASIDE,
     WATCHGLASS_SPOOL_USAGE,
+    WATCHGLASS_STORE_SIZE,
     Meter,
 )
 
@@ -159,7 +160,12 @@ async def _per_request(asked: Asked, window: Window) -> Reading:
 
 
 async def _stored(asked: Asked) -> Reading:
-    return Reading(float(sum(table.bytes for table in await asked.reader.sizes())))
+    """As it is now; its line is what the elected process read, each minute."""
+    size = float(sum(table.bytes for table in await asked.reader.sizes()))
+    groups = await asked.reader.select(WATCHGLASS_STORE_SIZE.name, asked.window, by=("table",), step=asked.step)
+    return Reading(
+        size, spark=line(groups, asked.window.slots(asked.step), lambda group: group.last) if groups else None
+    )
 
 
 async def _rate(asked: Asked, window: Window, meter: Meter, per: float = 1.0) -> Reading:

@@ -17,6 +17,7 @@ from watchglass.jobs.readings import Recording
 from watchglass.jobs.retention import maintain
 from watchglass.jobs.rollup import roll_up_all
 from watchglass.jobs.snapshots import Snapshots
+from watchglass.jobs.store_size import StoreSize
 from watchglass.settings import Settings
 from watchglass.store.connection import transaction
 from watchglass.store.forks import abandon
@@ -44,6 +45,7 @@ class ElectedJobs:
 
     def _begin(self) -> None:
         self.snapshots = Snapshots(self._settings, self._recorder)
+        self._size = StoreSize(self._recorder)
         self._lease = Lease(f"jobs of {self._settings.service}", self._pipeline.instance.instance_id)
         self._written: dict[str, str] = {}
         self._written_at = self._maintained_at = -inf
@@ -72,10 +74,10 @@ class ElectedJobs:
                 await self._lease.renew(connection)
         except WatchglassError:
             if not self._lease.held:
-                await self.snapshots.forget()
+                await self._forget()
             return _RETRY_SECONDS
         if not self._lease.held:
-            await self.snapshots.forget()
+            await self._forget()
             return SNAPSHOT_SECONDS
         await self.snapshots.take()
         if self._lease.held:
@@ -87,6 +89,7 @@ class ElectedJobs:
     async def _keep_house(self) -> None:
         async with self._pipeline.borrow() as connection:
             await self._write_facts(connection)
+            await self._size.read(connection)
             if time.monotonic() - self._maintained_at >= MAINTAIN_SECONDS:
                 await maintain(connection, self._settings)
                 self._maintained_at = time.monotonic()
@@ -101,8 +104,12 @@ class ElectedJobs:
                 await connection.execute(sql.load("store")["set_fact"], self._settings.service, name, fact)
         self._written, self._written_at = facts, time.monotonic()
 
-    async def _retire(self) -> None:
+    async def _forget(self) -> None:
         await self.snapshots.forget()
+        self._size.forget()
+
+    async def _retire(self) -> None:
+        await self._forget()
         with suppress(WatchglassError):
             async with self._pipeline.borrow() as connection:
                 await self._lease.give_up(connection)
