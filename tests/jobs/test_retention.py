@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from watchglass import sql
 from watchglass.jobs.retention import maintain
 from watchglass.settings import Settings
 from watchglass.store.connection import connect
@@ -50,12 +49,15 @@ async def partitions(connection: Connection, parent: str) -> list[tuple[datetime
 async def test_partitions_reach_a_week_ahead_for_metrics_and_a_day_for_logs_and_traces(connection: Connection) -> None:
     assert await maintain(connection, Settings()) == []
     for parent, ahead, span in (
-        ("metrics", 7, timedelta(days=1)),
+        ("metrics_10s", 7, timedelta(days=1)),
+        ("metrics_1m", 7, timedelta(days=1)),
+        ("metrics_1h", 7, timedelta(days=7)),
+        ("metrics_1d", 7, timedelta(days=91)),
         ("logs", 1, timedelta(hours=1)),
         ("traces", 1, timedelta(hours=1)),
     ):
         found = await partitions(connection, parent)
-        assert found[0][0] < NOW - span / 2
+        assert found[0][0] <= NOW - min(span, timedelta(days=1))
         assert found[-1][1] > NOW + timedelta(days=ahead)
         assert all(upper - lower == span for lower, upper in found)
         assert all(one[1] == other[0] for one, other in pairwise(found))
@@ -67,7 +69,11 @@ async def test_partitions_have_the_indexes_of_their_table(connection: Connection
         "SELECT parent, array_agg(DISTINCT (SELECT count(*) FROM pg_index JOIN pg_inherits ON inhrelid = indexrelid"
         " WHERE indrelid = relation)) AS attached FROM watchglass.partitions() GROUP BY 1 ORDER BY 1"
     )
-    assert [(row["parent"], row["attached"]) for row in counts] == [("logs", [3]), ("metrics", [2]), ("traces", [3])]
+    assert {row["parent"]: row["attached"] for row in counts} == {
+        **{key: [3] for key in ("logs", "traces")},
+        **{key: [2] for key in ("metrics", "metrics_1m", "metrics_1h", "metrics_1d")},
+        "metrics_10s": [1],
+    }
 
 
 async def test_what_has_expired_is_dropped_and_nothing_else(connection: Connection) -> None:
@@ -75,33 +81,73 @@ async def test_what_has_expired_is_dropped_and_nothing_else(connection: Connecti
     day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
     hour = NOW.replace(minute=0, second=0, microsecond=0)
     gone = [
-        await add_partition(connection, "metrics", day - timedelta(days=40), timedelta(days=1)),
-        await add_partition(connection, "metrics", day - timedelta(days=31), timedelta(days=1)),
+        await add_partition(connection, "metrics_1h", day - timedelta(days=47), timedelta(days=7)),
+        await add_partition(connection, "metrics_1m", day - timedelta(days=9), timedelta(days=1)),
+        await add_partition(connection, "metrics_10s", day - timedelta(days=3), timedelta(days=1)),
+        await add_partition(connection, "metrics", day - timedelta(days=3), timedelta(days=1)),
         await add_partition(connection, "logs", hour - timedelta(days=8), timedelta(hours=1)),
     ]
-    await add_partition(connection, "metrics", day - timedelta(days=30), timedelta(days=1))
+    await add_partition(connection, "metrics_1d", day - timedelta(days=250), timedelta(days=91))
+    await add_partition(connection, "metrics_1h", day - timedelta(days=36), timedelta(days=7))
+    await add_partition(connection, "metrics_1m", day - timedelta(days=8), timedelta(days=1))
+    await add_partition(connection, "metrics_10s", day - timedelta(days=2), timedelta(days=1))
     await add_partition(connection, "logs", hour - timedelta(days=7), timedelta(hours=1))
     await add_partition(connection, "traces", hour - timedelta(days=6), timedelta(hours=1))
     dropped = await maintain(connection, Settings(retention_metrics_days=30, retention_records_days=7))
     assert sorted(dropped) == sorted(gone)
     assert await maintain(connection, Settings()) == []
+    since = await connection.fetch("SELECT width, since FROM watchglass.rollups WHERE since > '-infinity'")
+    assert {row["width"]: row["since"] for row in since} == {
+        10: day - timedelta(days=2),
+        60: day - timedelta(days=8),
+        3600: day - timedelta(days=40),
+    }
 
 
-async def test_the_last_day_cannot_be_dropped(connection: Connection) -> None:
-    with pytest.raises(Exception, match="at least one day"):
-        await connection.fetchval(sql.load("retention")["drop_expired_partition"], 0, 7)
+async def test_what_is_not_rolled_up_yet_is_kept(connection: Connection) -> None:
+    """After a long absence there are partitions for what has to be made up for, and they stay until it is."""
+    await connection.execute("UPDATE watchglass.rollups SET until = now() - interval '50 days' WHERE width > 10")
+    day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    done = await add_partition(connection, "metrics_10s", day - timedelta(days=60), timedelta(days=1))
+    await add_partition(connection, "metrics_10s", day - timedelta(days=40), timedelta(days=1))
+    assert await maintain(connection, Settings()) == [done]
+    assert (await partitions(connection, "metrics_1m"))[0][0] <= NOW - timedelta(days=50)
+    assert await maintain(connection, Settings()) == []
+
+
+async def test_services_that_share_a_store_keep_what_one_of_them_asks(connection: Connection) -> None:
+    day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    name = await add_partition(connection, "metrics_1m", day - timedelta(days=15), timedelta(days=1))
+    await maintain(connection, Settings(service_name="other", retention_1m_days=20))
+    assert await maintain(connection, Settings(service_name="shop", retention_1m_days=2)) == []
+    await connection.execute("UPDATE watchglass.facts SET updated_at = now() - interval '3 days'")
+    assert await maintain(connection, Settings(service_name="shop", retention_1m_days=2)) == [name]
+
+
+@pytest.mark.parametrize("keep", ['{"metrics_10s": "1 hour"}', '{"logs": "0 days", "metrics_1m": "8 days"}'])
+async def test_the_last_hours_cannot_be_dropped(connection: Connection, keep: str) -> None:
+    with pytest.raises(Exception, match="at least two hours"):
+        await connection.fetchval("SELECT watchglass.drop_expired_partition($1::jsonb)", keep)
+
+
+async def test_a_process_of_the_first_version_drops_no_tier(connection: Connection) -> None:
+    day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    await add_partition(connection, "metrics_1h", day - timedelta(days=40), timedelta(days=7))
+    name = await add_partition(connection, "metrics", day - timedelta(days=40), timedelta(days=1))
+    assert await connection.fetchval("SELECT watchglass.drop_expired_partition(30, 7)") == name
+    assert await connection.fetchval("SELECT watchglass.drop_expired_partition(30, 7)") is None
 
 
 async def test_a_partition_that_is_being_read_stays_until_it_is_not(connection: Connection, store_url: str) -> None:
     day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
-    name = await add_partition(connection, "metrics", day - timedelta(days=40), timedelta(days=1))
+    name = await add_partition(connection, "metrics_10s", day - timedelta(days=40), timedelta(days=1))
     reader = await connect(store_url)
     async with reader.transaction():
-        await reader.fetch("SELECT * FROM watchglass.metrics")
+        await reader.fetch("SELECT * FROM watchglass.metrics_10s")
         began = time.monotonic()
         assert await maintain(connection, Settings()) == []
         assert time.monotonic() - began < 2
-        await reader.fetch("SELECT * FROM watchglass.metrics")
+        await reader.fetch("SELECT * FROM watchglass.metrics_10s")
     assert await maintain(connection, Settings()) == [name]
     await reader.close()
 
@@ -109,9 +155,11 @@ async def test_a_partition_that_is_being_read_stays_until_it_is_not(connection: 
 async def test_new_partitions_do_not_wait_for_a_long_reader(connection: Connection, store_url: str) -> None:
     reader = await connect(store_url)
     async with reader.transaction():
-        await reader.fetch("SELECT * FROM watchglass.metrics, watchglass.logs, watchglass.traces")
+        await reader.fetch(
+            "SELECT * FROM watchglass.metrics_10s, watchglass.metrics_1d, watchglass.logs, watchglass.traces"
+        )
         await maintain(connection, Settings())
-        assert len(await partitions(connection, "metrics")) == 9
+        assert len(await partitions(connection, "metrics_10s")) == 9
     await reader.close()
 
 
@@ -130,8 +178,8 @@ async def test_the_ledger_and_the_list_of_processes_are_shortened(connection: Co
         VALUES (1, 1, now() - interval '3 days', 1, 0, 0), (1, 2, now() - interval '1 day', 1, 0, 0);
         INSERT INTO watchglass.instances (service_instance_id, service_name, service_namespace, service_version,
             host_name, process_pid, started_at, last_seen)
-        VALUES ('old', 's', '', '', 'h', 1, now() - interval '90 days', now() - interval '32 days'),
-            ('new', 's', '', '', 'h', 1, now() - interval '90 days', now() - interval '30 days');
+        VALUES ('old', 's', '', '', 'h', 1, now() - interval '90 days', now() - interval '402 days'),
+            ('new', 's', '', '', 'h', 1, now() - interval '900 days', now() - interval '400 days');
         INSERT INTO watchglass.login_tokens (hash, username, role, expires_at)
         VALUES ('a', 'u', 'admin', now() - interval '2 days'), ('b', 'u', 'admin', now());
         """

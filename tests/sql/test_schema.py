@@ -51,6 +51,7 @@ async def test_schema_sql_is_what_the_migrations_lead_to(database_url: str) -> N
     connection = await asyncpg.connect(database_url)
     await connection.execute("DROP SCHEMA watchglass CASCADE")
     await connection.execute(sql.schema())
+    await connection.execute("SELECT watchglass.create_partitions()")
     await connection.close()
     assert await catalogue(database_url) == migrated
     assert len(migrated) > 100

@@ -50,7 +50,7 @@ async def written(dsn: str) -> tuple[int, int]:
     connection = await asyncpg.connect(dsn)
     try:
         return (
-            await connection.fetchval("SELECT count(*) FROM watchglass.metrics"),
+            await connection.fetchval("SELECT count(*) FROM watchglass.metrics_flat"),
             await connection.fetchval("SELECT count(*) FROM watchglass.logs"),
         )
     finally:
@@ -154,6 +154,7 @@ async def test_nobody_else_may_maintain(poor_url: str, database_url: str) -> Non
     for refused in (
         "SELECT watchglass.create_partitions()",
         "SELECT watchglass.drop_expired_partition(1, 1)",
+        "SELECT watchglass.drop_expired_partition('{}')",
         "SELECT * FROM watchglass.metrics",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -168,7 +169,7 @@ async def test_what_runs_as_the_owner_looks_nothing_up_in_the_callers_path(poor_
         "SELECT proconfig FROM pg_proc WHERE pronamespace = 'watchglass'::regnamespace AND prosecdef"
     )
     await connection.close()
-    assert len(settings) == 2
+    assert len(settings) == 3
     assert all("search_path=pg_catalog, pg_temp" in row["proconfig"] for row in settings)
 
 
@@ -222,7 +223,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(database_url: str, m
     connection = await asyncpg.connect(database_url)
     assert await connection.fetchval("SELECT to_regnamespace('watchglass')") is None
     await connection.close()
-    assert await migrate(database_url) == [1]
+    assert await migrate(database_url) == list(range(1, LATEST + 1))
 
 
 async def test_a_writer_that_is_too_old_stops_and_says_so(database_url: str) -> None:
@@ -233,7 +234,7 @@ async def test_a_writer_that_is_too_old_stops_and_says_so(database_url: str) -> 
     connection = await asyncpg.connect(database_url)
     await connection.execute("INSERT INTO watchglass.migrations (version, name, min_writer) VALUES (99, 'future', 7)")
     await connection.close()
-    with pytest.raises(WriterTooOld, match="version 7 or newer, this process writes version 1"):
+    with pytest.raises(WriterTooOld, match=f"version 7 or newer, this process writes version {migrations.WRITER}"):
         await old.write(Batch(2, batch().points))
     await old.close()
     with pytest.raises(WriterTooOld):

@@ -162,7 +162,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        PERFORM watchglass.add_blocks(ARRAY(SELECT added FROM added));
+        PERFORM watchglass.add_blocks(ARRAY(
+            SELECT (time, series_id, instance_id, count, sum, min, max, buckets, true)::watchglass.metrics FROM added
+        ));
     ELSE
         PERFORM watchglass.add_blocks(ARRAY(
             SELECT (
@@ -332,7 +334,8 @@ AS $$
     WHERE parent.relkind = 'p' AND parent.relnamespace = to_regnamespace('watchglass')
 $$;
 
--- Create the partitions from one before now to some ahead: seven days of metrics, one of logs and traces.
+-- Create the partitions from one before now, or where rolling up goes on, to some ahead: seven days of metrics, one of
+-- logs and traces.
 -- Returns how many were missing. A table that is attached never waits for those who read its parent, unlike one made
 -- with PARTITION OF. https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
 CREATE FUNCTION watchglass.create_partitions() RETURNS integer
@@ -347,17 +350,18 @@ BEGIN
     FOR missing IN
         WITH wanted AS (
             SELECT parent, pattern, span, generate_series(
-                date_bin(span, now() - least(span, '1 day'), '2001-01-01'), now() + ahead, span
+                date_bin(span, least(until, now() - least(span, '1 day')), '2001-01-01'), now() + ahead, span
             ) AS lower
             FROM (VALUES
-                ('metrics', 'YYYYMMDD', interval '1 day', interval '7 days'),
-                ('metrics_10s', 'YYYYMMDD', '1 day', '7 days'),
-                ('metrics_1m', 'YYYYMMDD', '1 day', '7 days'),
-                ('metrics_1h', 'YYYYMMDD', '7 days', '7 days'),
-                ('metrics_1d', 'YYYYMMDD', '91 days', '7 days'),
-                ('logs', 'YYYYMMDDHH24', '1 hour', '1 day'),
-                ('traces', 'YYYYMMDDHH24', '1 hour', '1 day')
-            ) AS spans (parent, pattern, span, ahead)
+                ('metrics', 'YYYYMMDD', interval '1 day', interval '7 days', NULL),
+                ('metrics_10s', 'YYYYMMDD', '1 day', '7 days', NULL),
+                ('metrics_1m', 'YYYYMMDD', '1 day', '7 days', 60),
+                ('metrics_1h', 'YYYYMMDD', '7 days', '7 days', 3600),
+                ('metrics_1d', 'YYYYMMDD', '91 days', '7 days', 86400),
+                ('logs', 'YYYYMMDDHH24', '1 hour', '1 day', NULL),
+                ('traces', 'YYYYMMDDHH24', '1 hour', '1 day', NULL)
+            ) AS spans (parent, pattern, span, ahead, tier)
+            LEFT JOIN watchglass.rollups ON width = tier
         )
         SELECT parent, parent || '_' || to_char(lower, pattern) AS name, lower, lower + span AS upper FROM wanted
     LOOP
@@ -396,7 +400,7 @@ BEGIN
     WHERE upper <= now() - (keep ->> parent)::interval AND upper <= coalesce(until, 'infinity')
     ORDER BY upper, name
     LIMIT 1;
-    IF expired IS NOT NULL THEN
+    IF expired.name IS NOT NULL THEN
         EXECUTE format('DROP TABLE watchglass.%I', expired.name);
         UPDATE watchglass.rollups SET since = greatest(since, expired.upper) WHERE width = expired.tier;
     END IF;

@@ -83,6 +83,8 @@ async def _apply_next(connection: Connection, dsn: str) -> int | None:
                 return None
             await _ready(connection, dsn)
             await connection.execute(sql.migrations()[found + 1])
+            if found + 1 == LATEST:  # processes that write already need them as soon as this is committed
+                await connection.execute(sql.load("batches")["create_partitions"])
             return found + 1
 
 
