@@ -167,3 +167,78 @@ loop.run_until_complete(database.close())
 loop.close()
 """,
     )
+
+
+def test_a_child_spools_into_a_file_of_its_own(free_port: int) -> None:
+    run_script(
+        f"postgresql://app@127.0.0.1:{free_port}/shop",
+        """
+import fcntl, time
+
+def files():
+    folder = pipeline.settings.state_folder / "spool"
+    return {path.name for path in folder.glob("*.spool")} if folder.exists() else set()
+
+def spooled():
+    deadline = time.monotonic() + 30
+    while not pipeline.status.spooled_bytes:
+        assert time.monotonic() < deadline, pipeline.status
+        time.sleep(0.02)
+
+pipeline.settings = pipeline.settings.model_copy(update={"flush_interval": 1.0})
+pipeline._fresh()
+answers(1)
+pipeline.start()
+spooled()
+[mine] = files()
+size = pipeline.status.spooled_bytes
+
+def child():
+    assert pipeline.status.spooled_bytes == 0
+    answers(1)
+    pipeline.start()
+    spooled()
+    assert len(files()) == 2
+    pipeline.stop()
+
+in_a_child(child)
+with open(pipeline.settings.state_folder / "spool" / mine, "rb") as file:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    else:
+        raise AssertionError("the child gave up the parent's lock")
+assert pipeline.status.spooled_bytes >= size
+pipeline.stop()
+""",
+    )
+
+
+def test_a_child_does_not_keep_the_lock_of_a_parent_that_is_gone(free_port: int) -> None:
+    run_script(
+        f"postgresql://app@127.0.0.1:{free_port}/shop",
+        """
+import fcntl
+from watchglass.exporters.backlog import Frozen
+from watchglass.records import Batch
+
+pipeline._spool.save([Frozen(Batch(1), 1)])
+[path] = (pipeline.settings.state_folder / "spool").iterdir()
+ready, go = os.pipe(), os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.write(ready[1], b"x")
+    os.close(go[1])
+    os.read(go[0], 1)
+    os._exit(0)
+os.read(ready[0], 1)
+pipeline._spool._file.close()  # as the parent's end does
+with path.open("rb") as file:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(go[1])
+        os.waitpid(pid, 0)
+""",
+    )

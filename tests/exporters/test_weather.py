@@ -160,7 +160,7 @@ def test_memory_is_bounded_while_it_is_away_and_drops_are_counted(start: Start, 
 
 def test_a_schema_that_does_not_serve_is_said_until_it_does(start: Start, store_url: str) -> None:
     execute(store_url, "ALTER TABLE watchglass.batches RENAME TO elsewhere")
-    pipeline = start(store_url)
+    pipeline = start(store_url, flush_interval=300)
     until(lambda: pipeline.status.state == "ok")
     pipeline.offer_log(line("x"))
     until(lambda: pipeline.status.state == "forbidden")

@@ -42,7 +42,7 @@ def select(dsn: str, meter: Meter, **more: object) -> list[Group]:
     async def ask() -> list[Group]:
         reader = Reader(dsn)
         try:
-            return await reader.select(meter.name, Window(0, time.time() + 60), **more)  # type: ignore[arg-type]
+            return await reader.select(meter.name, Window(time.time() - 86_400, time.time() + 60), **more)  # type: ignore[arg-type]
         finally:
             await reader.close()
 
