@@ -222,6 +222,16 @@ class Settings(BaseSettings):
         return hashlib.blake2b(secret.encode(), digest_size=16, person=b"redaction").digest()
 
     @property
+    def kept(self) -> tuple[tuple[int, float], ...]:
+        """For each width of rows in seconds, finest first, how many seconds metrics are kept in it."""
+        return (
+            (10, self.retention_10s_hours * 3600.0),
+            (60, self.retention_1m_days * 86_400.0),
+            (3600, self.retention_metrics_days * 86_400.0),
+            (86_400, self.retention_1d_days * 86_400.0),
+        )
+
+    @property
     def active(self) -> bool:
         """Whether to observe: enabled, and the OpenTelemetry SDK not disabled."""
         return self.enabled and os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"

@@ -8,6 +8,8 @@ from math import ceil
 STEPS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 """Widths of a slot in seconds; each divides a day, so that slots of equal width always lie on each other."""
 
+_LONG = 21 * 86_400
+
 MOST_SLOTS = 90
 """Points of a line: more cannot be told apart on a screen."""
 
@@ -28,7 +30,12 @@ class Window:
         return Window(self.start - seconds, self.end - seconds)
 
     def step(self, least: float = 30, most: int = MOST_SLOTS) -> int:
-        """The smallest slot width, not below `least`, that cuts the window into at most `most` slots."""
+        """The smallest slot width, not below `least`, that cuts the window into at most `most` slots.
+
+        Of three weeks and more it is a day: nobody looks for an hour there, and days are read from fewer rows.
+        """
+        if self.seconds >= _LONG:
+            return STEPS[-1]
         for step in STEPS:
             if step >= least and self.seconds / step <= most:
                 return step

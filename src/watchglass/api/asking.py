@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from watchglass.analysis.tiers import resolution
 from watchglass.analysis.trends import Worse, change
 from watchglass.analysis.windows import Window
 from watchglass.api.context import Context
@@ -43,7 +44,7 @@ class Asked:
     def of(cls, context: Context, query: Mapping[str, str]) -> Asked:
         """From the URL's range, start, end and compare. Raises `InvalidRange`."""
         now = context.clock()
-        window = window_of(query, now)
+        window = window_of(query, now, context.settings.kept)
         return cls(context, window, earlier_of(query, window), now, comparison_of(query))
 
     def head(self, card: str, title: str, sentence: str, missing: Missing | None = None) -> dict[str, Any]:
@@ -71,8 +72,10 @@ class Asked:
         return self.steps(90)
 
     def steps(self, most: int) -> int:
-        """Seconds of a slot when the window is cut into at most `most`."""
-        return self.window.step(max(30.0, 2 * self.context.settings.flush_interval), most)
+        """Seconds of a slot when the window is cut into at most `most`; never finer than what is kept of its start."""
+        settings = self.context.settings
+        finest = resolution(self.window.start, self.now, settings.kept)
+        return self.window.step(max(30.0, 2 * settings.flush_interval, finest), most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from watchglass.analysis.tiers import HOUR, MINUTE, TEN_SECONDS, resolution
 from watchglass.analysis.windows import Window
 from watchglass.errors import InvalidRange
 
@@ -22,14 +23,25 @@ DEFAULT_RANGE, DEFAULT_COMPARISON = "1h", "1h"
 _SHORTEST, _LONGEST = 60, 400 * 86_400
 
 
-def window_of(query: Mapping[str, str], now: float) -> Window:
-    """The window that `range`, or `start` and `end`, name; an end in the future becomes now. Raises `InvalidRange`."""
+def window_of(query: Mapping[str, str], now: float, kept: Sequence[tuple[int, float]] = ()) -> Window:
+    """The window that `range`, or `start` and `end`, name; an end in the future becomes now. Raises `InvalidRange`.
+
+    It begins where the rows of its first moment begin: `kept` has the seconds that rows of each width are kept.
+    """
     if query.get("start") or query.get("end"):
-        return _between(query.get("start") or "", query.get("end") or "", now)
-    name = query.get("range") or DEFAULT_RANGE
-    if name not in RANGES:
-        raise _invalid(name)
-    return Window(now - RANGES[name], now)
+        window = _between(query.get("start") or "", query.get("end") or "", now)
+    else:
+        name = query.get("range") or DEFAULT_RANGE
+        if name not in RANGES:
+            raise _invalid(name)
+        window = Window(now - RANGES[name], now)
+    width = max(_coarse(window.seconds), resolution(window.start, now, kept) if kept else 0)
+    return Window(window.start // width * width, window.end) if width > TEN_SECONDS else window
+
+
+def _coarse(seconds: float) -> int:
+    """How exactly the start of a window matters: a minute of a day, an hour of a week."""
+    return HOUR if seconds >= RANGES["7d"] else MINUTE if seconds >= RANGES["24h"] else TEN_SECONDS
 
 
 def earlier_of(query: Mapping[str, str], window: Window) -> Window | None:
