@@ -74,6 +74,21 @@ def test_the_exposition_of_several_workers_is_valid(
     assert len(scraped["process_memory_usage_bytes"].samples) == 2
 
 
+def test_what_the_elected_worker_reads_of_postgresql_is_shown_by_all_and_once(
+    start: Start, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", store_url)
+    service = start(*SERVERS["uvicorn"])
+    service.wait_for(2)
+    until(lambda: "postgresql_db_size_bytes" in service.scrape(), 60)
+    for _ in range(8):
+        [size] = service.scrape()["postgresql_db_size_bytes"].samples
+        assert size.value > 1_000_000
+    service.ask(10)
+    until(lambda: service.requests() == 10, 30)
+    assert [service.requests() for _ in range(6)] == [10] * 6
+
+
 def test_a_worker_that_is_frozen_delays_a_scrape_by_half_a_second_and_changes_nothing(start: Start) -> None:
     service = start(*SERVERS["gunicorn"])
     workers = service.wait_for(2)
