@@ -78,7 +78,7 @@ async def _serve(settings: Settings, dsn: str, listener: socket.socket) -> None:
 
 
 def _render(settings: Settings) -> Callable[[str], tuple[bytes, str]]:
-    """`/metrics` of the service's workers on this host, asked at their sockets or read from their last sheets."""
+    """`/metrics` of the service's workers that run on this host: their own word, or their last where they hang."""
     from starlette.exceptions import HTTPException
 
     from watchglass.exporters import prometheus
@@ -87,7 +87,7 @@ def _render(settings: Settings) -> Callable[[str], tuple[bytes, str]]:
     def render(accept: str) -> tuple[bytes, str]:
         totals = of_host(settings)
         if not totals:
-            raise HTTPException(404, f"No worker of {settings.service} on this host has told of meters.")
+            raise HTTPException(404, f"No worker of {settings.service} runs on this host.")
         return prometheus.write(totals, accept, {**settings.resource, "service.name": settings.service})
 
     return render
