@@ -188,9 +188,12 @@ def test_a_file_is_kept_while_the_store_is_away(server: PostgreSQL, start: Start
     assert counts(server.url) == 2
 
 
-def test_an_unfinished_file_is_removed(store_url: str) -> None:
+def test_an_unfinished_file_is_removed_once_nobody_will_finish_it(store_url: str) -> None:
     path = left_behind(store_url, *frozen(1))
     path = path.rename(path.with_name(path.name + ".unfinished"))
+    asyncio.run(replay(store_url).look())
+    assert path.exists()
+    os.utime(path, (time.time() - 100, time.time() - 100))
     asyncio.run(replay(store_url).look())
     assert (counts(store_url), path.exists()) == (0, False)
 

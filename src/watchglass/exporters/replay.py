@@ -31,6 +31,8 @@ OLDEST_SECONDS = 47 * 3600.0
 """The ledger remembers two days; what is older than this could be counted twice."""
 
 _PAUSE = 1.0
+_BEGINNING_SECONDS = 60.0
+"""How long a file may be unfinished before it is taken for one that never will be."""
 
 
 class Replay:
@@ -98,7 +100,8 @@ class Replay:
             if not lock(file.fileno()) or not _is_there(path, file):
                 return
             if path.suffix == UNFINISHED:
-                path.unlink()  # its process ended before it counted
+                if _age(file) > _BEGINNING_SECONDS:  # its process ended before it counted
+                    path.unlink()
             else:
                 yield path, file
 
@@ -132,7 +135,7 @@ class Replay:
 
 def _readable(file: BinaryIO) -> tuple[list[Place], str]:
     """The records to be written, and what is wrong with the file, or nothing."""
-    if time.time() - os.fstat(file.fileno()).st_mtime > OLDEST_SECONDS:
+    if _age(file) > OLDEST_SECONDS:
         return [], "it is too old to know which of it the store has already"
     found: list[Place] = []
     try:
@@ -141,6 +144,11 @@ def _readable(file: BinaryIO) -> tuple[list[Place], str]:
     except Damaged as error:
         return current(found), str(error)
     return current(found), ""
+
+
+def _age(file: BinaryIO) -> float:
+    """Seconds since it was written to."""
+    return time.time() - os.fstat(file.fileno()).st_mtime
 
 
 def _is_there(path: Path, file: BinaryIO) -> bool:
