@@ -112,6 +112,7 @@ async def stored(dsn: str) -> tuple[int, dict[str, int]]:
             "SELECT count(*) AS batches, sum(points) AS points, sum(logs) AS lines, sum(traces) AS traces"
             " FROM watchglass.batches"
         )
+        assert row is not None
         return round(sum(group.sum for group in groups)), dict(row.items())
     finally:
         await reader.close()

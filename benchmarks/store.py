@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--written-hours", type=float, help=written)
     parser.add_argument("--prometheus-days", type=float, help=f"days of it in Prometheus ({FULL.prometheus_days:g})")
     parser.add_argument("--seed-hours", type=float, help=f"hours of it as a row per request ({FULL.seed_hours:g})")
+    parser.add_argument("--ingest-hours", type=float, help=f"hours of it each process writes ({FULL.ingest_hours:g})")
     parser.add_argument("--endpoints", type=int, help=f"({FULL.endpoints})")
     parser.add_argument("--rate", type=float, help=f"requests a second, in the mean ({FULL.rate:g})")
     parser.add_argument("--rounds", type=int, help=f"rounds of each question ({FULL.rounds})")

@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,16 +67,3 @@ async def write(dsn: str, number: int, hours: float) -> None:
         flushes.append((time.perf_counter() - began) * 1000)
     print(sum(len(points) for _, points in ticks), *flushes, flush=True)
     await writer.close()
-
-
-def as_rows(figures: Sequence[Ingest]) -> list[list[str]]:
-    return [
-        [
-            f"{one.processes}",
-            f"{one.points_per_second:,.0f}",
-            f"{one.points_per_flush:.0f}",
-            f"{one.median_ms:.1f}",
-            f"{one.p95_ms:.1f}",
-        ]
-        for one in figures
-    ]

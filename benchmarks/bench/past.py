@@ -57,9 +57,8 @@ async def add_hour(connection: Connection, exported: Exported, requests: Request
     """Add the rows that the writer would have written within an hour, all at once."""
     histograms, counters = exported.rows(requests)
     rows = [*_histogram_rows(exported, histograms, instance), *_counter_rows(exported, counters, instance)]
-    await connection.copy_records_to_table(
-        "metrics_10s", schema_name="watchglass", columns=BLOCKS, records=sorted(rows, key=lambda row: row[:2])
-    )
+    rows.sort(key=lambda row: (row[0], row[1]))
+    await connection.copy_records_to_table("metrics_10s", schema_name="watchglass", columns=BLOCKS, records=rows)
 
 
 def _histogram_rows(exported: Exported, histograms: Histograms, instance: int) -> Iterator[Row]:

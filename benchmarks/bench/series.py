@@ -96,8 +96,9 @@ class Exported:
         """The points of each ten seconds in which there was a request, in order."""
         histograms, counters = self.rows(requests)
         by_tick: dict[int, list[Point]] = {}
-        for time, number, *values in histograms:
-            by_tick.setdefault(time, []).append(Point(self.durations[number], time, *values))
+        for time, number, count, total, low, high, buckets in histograms:
+            point = Point(self.durations[number], time, count, total, low, high, buckets)
+            by_tick.setdefault(time, []).append(point)
         for time, number, count, amount in counters:
             by_tick.setdefault(time, []).append(Point(self.requests[number], time, count, amount))
         return sorted(by_tick.items())

@@ -36,21 +36,21 @@ log = logging.getLogger("bench.service")
 class Service:
     """The application and its load. `client_work` is called once in each request."""
 
-    def __init__(self, rate: float, client_work: Callable[[float], None]) -> None:
+    def __init__(self, rate: float, seconds: float, client_work: Callable[[float], None]) -> None:
         self.traffic = Traffic(rate=rate)
         self.sent = self.answered = 0
-        self._requests = self.traffic.hour(NINE)
+        self._requests = self.traffic.hour(NINE).within(NINE, NINE + seconds)
+        self.traffic.hour.cache_clear()
         self._client_work = client_work
         self._tasks: set[asyncio.Task[None]] = set()
         routes = [Route(route, self._answer, methods=[method]) for method, route in self.traffic.keys]
         self.app: Any = Starlette(routes=routes)
 
-    async def load(self, seconds: float) -> None:
-        """Send the requests of the traffic's first seconds, each at its time, and wait for the last answers."""
-        requests = self._requests.within(NINE, NINE + seconds)
-        order = requests.time.argsort()
+    async def load(self) -> None:
+        """Send the requests, each at its time, and wait for the last answers."""
+        requests, order = self._requests, self._requests.time.argsort()
         began = time.monotonic()
-        for some in np.array_split(order, max(1, round(seconds))):
+        for some in np.array_split(order, len(order) // 1000 + 1):
             due = (requests.time[some] - NINE + began).tolist()
             columns = (requests.endpoint[some], requests.status[some], requests.seconds[some])
             for moment, *answer in zip(due, *(column.tolist() for column in columns), strict=True):
@@ -128,14 +128,14 @@ class Meters:
 async def run(dsn: str | None, rate: float, seconds: float) -> None:
     """A process of the soak: with Watchglass on the store `dsn`, or without. Its last line is what it did."""
     logging.basicConfig(level=logging.INFO, handlers=[logging.NullHandler()])
-    service = Service(rate, lambda took: None)
+    service = Service(rate, seconds, lambda took: None)
     if dsn:
         _observe(service, dsn)
     stop = await lifespan(service.app)
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     meters = asyncio.create_task(Meters().run())
-    await service.load(seconds)
+    await service.load()
     meters.cancel()
     done: dict[str, Any] = {"sent": service.sent, "answered": service.answered}
     if dsn:
