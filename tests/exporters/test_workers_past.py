@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from watchglass import meters
+from watchglass.exporters.workers import gathering
 from watchglass.exporters.workers import past as past_module
 from watchglass.exporters.workers.files import Files
 from watchglass.exporters.workers.gathering import gather
@@ -86,6 +87,24 @@ def test_many_fold_at_once_and_each_of_the_dead_counts_once(files: Files) -> Non
                 done.result()
     fold(files, LIFE, 1000)
     assert counted(files) == 40
+    assert names(files) == {"00112233.past"}
+
+
+def test_one_that_is_folded_while_somebody_gathers_is_counted_once(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_behind(files, sheet(1, 3.0), sheet(2, 4.0))
+    lock = files.hold(files.path(LIFE, sheet(2).id, "lock"))
+
+    def answer_and_die(paths: dict[str, Path]) -> dict[str, bytes]:
+        """The live one answers, dies, and another process folds it and the dead one before the answer is read."""
+        assert list(paths) == [sheet(2).id]
+        files.let_go(lock)
+        fold(files, LIFE, 1000)
+        return {sheet(2).id: encode(sheet(2, 4.0))}
+
+    monkeypatch.setattr(gathering, "ask", answer_and_die)
+    assert counted(files) == 7.0
     assert names(files) == {"00112233.past"}
 
 
