@@ -100,7 +100,7 @@ def test_a_service_that_starts_without_its_database_serves_and_stores_when_it_co
         check(url, traffic)
 
 
-@pytest.mark.parametrize("times", [4])
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_commit_whose_answer_was_lost_is_not_counted_twice(
     server: Unruly, url: str, service: Service, traffic: Traffic, times: int
 ) -> None:

@@ -6,6 +6,8 @@ As in `test_database_away` the application answers all the time, and in the end 
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -47,6 +49,57 @@ def test_a_full_disk_costs_no_request(server: Unruly, disk: SmallDisk, tmp_path:
                 time.sleep(1.2)
             service.flush()
             check(url, traffic)
+
+
+@pytest.fixture
+def log_disk(server: Unruly) -> Iterator[SmallDisk]:
+    """A small one that has the write-ahead log, without which PostgreSQL cannot go on."""
+    log = server.data / "pg_wal"
+    with small_disk(server.folder / "log", megabytes=512) as disk:
+        server.stop()
+        move(log, disk.folder / "pg_wal")
+        log.symlink_to(disk.folder / "pg_wal")
+        server.start()
+        yield disk
+        disk.empty()
+        server.stop()
+        log.unlink()
+        move(disk.folder / "pg_wal", log)
+        server.start()
+
+
+def move(folder: Path, to: Path) -> None:
+    """To another disk, with the owner of everything in it."""
+    subprocess.run(["cp", "-a", str(folder), str(to)], check=True)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_a_full_disk_of_the_write_ahead_log_costs_no_request(
+    server: Unruly, log_disk: SmallDisk, url: str, service: Service, traffic: Traffic
+) -> None:
+    """PostgreSQL panics, recovers, and panics again, or ends."""
+    with traffic:
+        time.sleep(1.2)
+        log_disk.fill()
+        until(lambda: not switched(server))
+        until(lambda: service.status()["state"] == "unavailable")
+        time.sleep(3)
+        assert "No space left on device" in server.log.read_text()
+        log_disk.empty()
+        server.recover()
+        time.sleep(1.2)
+    service.flush()
+    check(url, traffic)
+
+
+def switched(server: Unruly) -> bool:
+    """Whether the next segment of the log could be begun."""
+    try:
+        fetch(server.superuser_url, "SELECT pg_logical_emit_message(true, 'filler', 'x'), pg_switch_wal()")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        return False
+    return True
 
 
 class Crowd:
@@ -112,6 +165,7 @@ def test_timeouts_that_the_host_gave_its_role_are_not_ours(server: Unruly, url: 
         assert service.status()["state"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_lock_held_for_longer_than_we_wait_costs_no_request(
     server: Unruly, url: str, service: Service, traffic: Traffic
 ) -> None:
