@@ -61,6 +61,42 @@ class EndpointsAnswer(Answer):
     more: int = 0
 
 
+class HeatmapRow(Model):
+    """One endpoint: a value in seconds and its samples per entry of `HeatmapAnswer.times`, None where nothing was."""
+
+    endpoint_id: str
+    label: str
+    requests: int
+    values: list[float | None]
+    samples: list[int]
+
+
+class HeatmapAnswer(Answer):
+    """A percentile (`statistic`) by endpoint and time. `times`: starts of slots, unix seconds."""
+
+    unit: str = "s"
+    statistic: str
+    samples: int
+    times: list[int]
+    endpoints: list[HeatmapRow]
+
+
+class EndpointTrend(Model):
+    """One endpoint: figures by name for each earlier window ("1h", "1d", "1w" before), with their change."""
+
+    endpoint_id: str
+    label: str
+    requests: int
+    against: dict[str, dict[str, Figure]]
+
+
+class TrendsAnswer(Answer):
+    """Endpoints by requests. `more` is the number of endpoints left out."""
+
+    endpoints: list[EndpointTrend]
+    more: int = 0
+
+
 class Statement(Model):
     """A statement's shape as the service's client saw it. `over_threshold` counts calls longer than the threshold."""
 

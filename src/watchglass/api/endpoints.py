@@ -113,18 +113,19 @@ async def parts(asked: Asked, window: Window, step: int | None) -> dict[Key, Par
     found: dict[Key, Part] = defaultdict(Part)
     by: tuple[str, ...] = (METHOD, ROUTE, OVERFLOW)
     for group in await asked.reader.select(HTTP_SERVER_REQUEST_DURATION.name, window, by=by, step=step):
-        found[_key(group)].durations.append(group)
+        found[key_of(group.key)].durations.append(group)
     by = (METHOD, ROUTE, OVERFLOW, STATUS, ERROR)
     for group in await asked.reader.select(HTTP_SERVER_REQUESTS.name, window, by=by):
-        found[_key(group)].counts.append(group)
+        found[key_of(group.key)].counts.append(group)
     whole = Part()
     for part in found.values():
         whole.add(part)
     return {**found, ALL: whole}
 
 
-def _key(group: Group) -> Key:
-    method, route, overflow = group.key[:3]
+def key_of(attributes: Sequence[str | None]) -> Key:
+    """The endpoint of series with this method, route and overflow attribute."""
+    method, route, overflow = attributes[:3]
     if overflow is not None:
         return BEYOND
     return (method, route) if route is not None else (None, None)

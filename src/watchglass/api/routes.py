@@ -13,18 +13,21 @@ from watchglass.api import cards, footprint, overview, paths, ranges, recording,
 from watchglass.api.answers import (
     EndpointsAnswer,
     FootprintDetails,
+    HeatmapAnswer,
     LatencyAnswer,
     MetersAnswer,
     RedisAnswer,
     SlowStatementsAnswer,
     StatusAnswer,
     SummaryAnswer,
+    TrendsAnswer,
 )
 from watchglass.api.asking import Asked, Parameters
 from watchglass.api.auth import bears, guard_token
 from watchglass.api.context import Context
 from watchglass.api.endpoints import EndpointsParameters, endpoints, identified
 from watchglass.api.health import HealthAnswer
+from watchglass.api.history import HeatmapParameters, TrendsParameters, heatmap, trends
 from watchglass.api.latency import LatencyParameters, latency, of_endpoint
 from watchglass.api.models import Tile
 from watchglass.api.slow_statements import SlowStatementsParameters, slow_statements
@@ -135,6 +138,16 @@ def _concepts(add: APIRouter) -> None:
     @add.get(f"{paths.API}/api/latency")
     async def over_time(question: Question, parameters: Annotated[LatencyParameters, Depends()]) -> LatencyAnswer:
         return await latency(question, parameters)
+
+    @add.get(f"{paths.API}/api/heatmap")
+    async def by_endpoint_and_time(
+        question: Question, parameters: Annotated[HeatmapParameters, Depends()]
+    ) -> HeatmapAnswer:
+        return await heatmap(question, parameters)
+
+    @add.get(f"{paths.API}/trends")
+    async def beside_earlier(question: Question, parameters: Annotated[TrendsParameters, Depends()]) -> TrendsAnswer:
+        return await trends(question, parameters)
 
     @add.get(f"{paths.API}/redis/detailed")
     async def redis_detailed(question: Question) -> RedisAnswer:

@@ -1,0 +1,75 @@
+"""Endpoints over time: each cell is its own percentile, and earlier windows say how many requests they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from support.past import Process, request
+from watchglass.instrumentation.recorder import Recorder
+
+HOUR = 3600.0
+Start = Callable[..., Process]
+
+
+async def ask(api: httpx.AsyncClient, path: str, **query: Any) -> Any:
+    answer = await api.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def at(seconds: float, times: int = 5) -> Callable[[Recorder], None]:
+    def act(recorder: Recorder) -> None:
+        request(recorder, "/a", seconds, times=times)
+        request(recorder, "/b", 2 * seconds)
+
+    return act
+
+
+async def test_the_heatmap_has_a_percentile_for_each_endpoint_and_slot(
+    api: httpx.AsyncClient, process: Start, now: float
+) -> None:
+    one = process(now - 4 * HOUR)
+    await one.live(now - 3 * HOUR, now - HOUR, at(0.1), every=600)
+    await one.live(now - HOUR, now, at(0.4), every=600)
+    found = await ask(api, "/api/monitoring/api/heatmap", range="6h")
+    assert [row["label"] for row in found["endpoints"]] == ["GET /a", "GET /b"]
+    busiest = found["endpoints"][0]
+    known = {time: value for time, value in zip(found["times"], busiest["values"], strict=True) if value is not None}
+    assert len(found["times"]) <= 49 and found["resolution"] == 600
+    assert all(value == pytest.approx(0.1) for time, value in known.items() if time + 600 <= now - HOUR)
+    assert all(value == pytest.approx(0.4) for time, value in known.items() if time >= now - HOUR)
+    assert 17 <= len(known) <= 19
+    assert busiest["values"][0] is None and busiest["samples"][0] == 0
+    assert sum(busiest["samples"]) == busiest["requests"] == 90 and found["samples"] == 108
+
+
+async def test_trends_stand_beside_an_hour_ago_with_the_samples_of_both(
+    api: httpx.AsyncClient, process: Start, now: float
+) -> None:
+    one = process(now - 2 * HOUR + 600)
+    await one.live(now - 2 * HOUR + 600, now - HOUR, at(0.1, times=10), every=600)
+    await one.live(now - HOUR + 600, now, at(0.4), every=600)
+    found = await ask(api, "/api/monitoring/trends", range="1h")
+    against = found["endpoints"][0]["against"]
+    assert list(against) == ["1h", "1d", "1w"]
+    p95 = against["1h"]["p95"]
+    assert (p95["value"], p95["previous"]) == (pytest.approx(0.4), pytest.approx(0.1))
+    assert (p95["samples"], p95["previous_samples"]) == (25, 50)
+    assert p95["change"]["verdict"] == "worse"
+    assert against["1h"]["rate"]["change"]["relative"] == pytest.approx(-0.5)
+    assert against["1w"]["p95"]["previous"] is None and against["1w"]["p95"]["change"] is None
+
+
+async def test_without_requests_both_say_so(api: httpx.AsyncClient) -> None:
+    for path in ("/api/monitoring/api/heatmap", "/api/monitoring/trends"):
+        found = await ask(api, path)
+        assert found["endpoints"] == [] and found["missing"]["reason"] == "No requests in this window."
+
+
+async def test_a_percentile_that_is_none_is_refused(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/api/monitoring/api/heatmap", params={"percentile": "p42"})
+    assert answer.status_code == 422 and "percentile" in answer.json()["error"]
