@@ -90,7 +90,7 @@ def a_flush_waits(server: Unruly) -> bool:
     ("table", "seconds"),
     [
         pytest.param("batches", 0.0, marks=pytest.mark.slow),
-        ("metrics", 2.5),
+        ("metrics_10s", 2.5),
         pytest.param("logs", 0.0, marks=pytest.mark.slow),
     ],
 )
@@ -132,7 +132,8 @@ def test_kills_at_any_moment_again_and_again(life: Life) -> None:
     life.end()
 
 
-@pytest.mark.parametrize("first", [pytest.param("database", marks=pytest.mark.slow), "service"])
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["database", "service"])
 def test_a_kill_while_the_database_is_away(server: Unruly, url: str, life: Life, first: str) -> None:
     """Whichever comes back first."""
     life.service.start()
@@ -151,6 +152,7 @@ def test_a_kill_while_the_database_is_away(server: Unruly, url: str, life: Life,
     life.end()
 
 
+@pytest.mark.slow
 def test_a_kill_while_what_another_left_is_being_written(server: Unruly, url: str, life: Life) -> None:
     life.service.start()
     with life.traffic:
