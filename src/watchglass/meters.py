@@ -221,9 +221,7 @@ WATCHGLASS_SPOOL_SET_ASIDE = Meter(
 WATCHGLASS_STORE_SIZE = Meter(
     "watchglass.store.size", "gauge", "By", "Bytes of a table of the store, with indexes.", ("table",), across="latest"
 )
-WATCHGLASS_CPU_TIME = Meter(
-    "watchglass.cpu.time", "counter", "s", "CPU time of the threads that export and that serve the page.", ("thread",)
-)
+WATCHGLASS_CPU_TIME = Meter("watchglass.cpu.time", "counter", "s", "CPU time of Watchglass's own threads.", ("thread",))
 WATCHGLASS_QUERY_DURATION = Meter(
     "watchglass.query.duration",
     "histogram",

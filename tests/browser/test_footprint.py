@@ -13,10 +13,17 @@ Open = Callable[..., Awaitable[Page]]
 LOADED = "body:not(:has([data-body][aria-busy]))"
 
 
+async def settled(page: Page) -> None:
+    """Every card has its content, and none asks: to leave then breaks nothing off."""
+    await page.wait_for_selector(LOADED, timeout=30_000)
+    await page.wait_for_selector("body:not(:has(.htmx-request))", timeout=30_000)
+
+
 async def opened_cost(page: Page) -> Page:
+    await settled(page)
     await page.get_by_role("link", name="Cost of Watchglass").click()
     await page.wait_for_url("**/ui/monitoring/footprint*")
-    await page.wait_for_selector(LOADED)
+    await settled(page)
     return page
 
 
@@ -29,8 +36,10 @@ async def test_the_footer_leads_there_with_the_range_and_the_page_leads_back(
     await expect(page.locator("#footprint_kept-stored data")).to_be_visible()
     await page.get_by_role("link", name="24h").click()
     await page.wait_for_url("**/ui/monitoring/footprint?range=24h")
+    await settled(page)
     await page.get_by_role("link", name="Back to").click()
     await page.wait_for_url("**/ui/monitoring/advanced?range=24h")
+    await settled(page)
 
 
 async def test_the_page_s_own_questions_are_on_it(shop: object, opened: Open) -> None:

@@ -95,18 +95,26 @@ async def footprint(asked: Asked, _parameters: Parameters) -> FootprintAnswer:
 
 
 async def read_details(asked: Asked, window: Window) -> Readings:
-    """What the footer shows, and what it takes to run."""
-    return {
+    """What the footer shows, and what it takes to run; what waits is compared with nothing earlier."""
+    found = {
         **await read(asked, window),
+        "cpu": await _rate(asked, window, WATCHGLASS_CPU_TIME),
+        "cpu_request": await _per_request(asked, window),
+        "queries_p95": await _p95(asked, window, WATCHGLASS_QUERY_DURATION),
+    }
+    return {**found, **(await _waiting(asked) if window is asked.window else {})}
+
+
+async def _waiting(asked: Asked) -> Readings:
+    """What is held up, or had to be moved or merged."""
+    window = asked.window
+    return {
         "backlog": await _gauge(asked, window, WATCHGLASS_BACKLOG),
         "backlog_bytes": await _gauge(asked, window, WATCHGLASS_BACKLOG_USAGE),
         "spool": await _gauge(asked, window, WATCHGLASS_SPOOL_USAGE),
         "set_aside": await _gauge(asked, window, WATCHGLASS_SPOOL_SET_ASIDE),
         "overflowed": await _rate(asked, window, WATCHGLASS_SERIES_OVERFLOWED, 3600),
         "clamped": await _rate(asked, window, WATCHGLASS_CLAMPED, 3600),
-        "cpu": await _rate(asked, window, WATCHGLASS_CPU_TIME),
-        "cpu_request": await _per_request(asked, window),
-        "queries_p95": await _p95(asked, window, WATCHGLASS_QUERY_DURATION),
     }
 
 

@@ -1,4 +1,4 @@
-"""What Watchglass's own threads cost: the CPU time of the one that exports and the one that serves the page."""
+"""What Watchglass's own threads cost in CPU time: those that export, that serve the page, that answer other workers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from watchglass.instrumentation.recorder import Recorder
 from watchglass.meters import WATCHGLASS_CPU_TIME
 
 PREFIX = "watchglass-"
-"""How the threads are named: watchglass-export, watchglass-serve."""
+"""How the threads are named: watchglass-export, watchglass-serve, watchglass-workers."""
 
 
 class OwnThreads:
