@@ -40,7 +40,7 @@ SELECT
     array_send(counts) AS counts, array_send(sums) AS sums, array_send(mins) AS mins, array_send(maxs) AS maxs,
     array_send(sizes) AS sizes, buckets
 FROM watchglass.metrics_10s
-WHERE name = $1 AND instance_id = ANY ($2::integer[])
+WHERE name = $1 AND ($2::integer[] IS NULL OR instance_id = ANY ($2))
     AND time >= to_timestamp($3::float8) AND time < to_timestamp($4::float8);
 
 -- name: read_1m
@@ -50,7 +50,7 @@ SELECT
     array_send(counts) AS counts, array_send(sums) AS sums, array_send(mins) AS mins, array_send(maxs) AS maxs,
     array_send(lasts) AS lasts, array_send(sizes) AS sizes, buckets
 FROM watchglass.metrics_1m
-WHERE series_id = ANY ($1::bigint[]) AND instance_id = ANY ($2::integer[])
+WHERE series_id = ANY ($1::bigint[]) AND ($2::integer[] IS NULL OR instance_id = ANY ($2))
     AND time > to_timestamp($3::float8) - interval '30 min' AND time < to_timestamp($4::float8);
 
 -- name: read_1h
@@ -61,7 +61,7 @@ WITH slots AS (
         sum(count)::bigint AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max,
         (array_agg(last ORDER BY time DESC))[1] AS last, string_agg(buckets, '') AS buckets
     FROM watchglass.metrics_1h
-    WHERE series_id = ANY ($1::bigint[]) AND instance_id = ANY ($2::integer[])
+    WHERE series_id = ANY ($1::bigint[]) AND ($2::integer[] IS NULL OR instance_id = ANY ($2))
         AND time >= to_timestamp($3::float8) AND time < to_timestamp($4::float8)
     GROUP BY 1, 2, 3
 )
@@ -82,7 +82,7 @@ WITH slots AS (
         sum(count)::bigint AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max,
         (array_agg(last ORDER BY time DESC))[1] AS last, string_agg(buckets, '') AS buckets
     FROM watchglass.metrics_1d
-    WHERE series_id = ANY ($1::bigint[]) AND instance_id = ANY ($2::integer[])
+    WHERE series_id = ANY ($1::bigint[]) AND ($2::integer[] IS NULL OR instance_id = ANY ($2))
         AND time >= to_timestamp($3::float8) AND time < to_timestamp($4::float8)
     GROUP BY 1, 2, 3
 )

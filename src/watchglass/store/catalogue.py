@@ -45,11 +45,13 @@ class Known:
 class Selection:
     """The series and the processes that a question is about, and the tiers that may answer it, coarsest first.
 
-    `now` is the database's clock; `version` changes when something that was closed has changed.
+    `everyone` says that these are all processes there are. `now` is the database's clock; `version` changes when
+    something that was closed has changed.
     """
 
     series: Sequence[Known]
     processes: Sequence[Known]
+    everyone: bool
     tiers: Sequence[Tier]
     now: float
     version: str
@@ -78,9 +80,11 @@ class Catalogue:
         chosen = [one for one in series if one.fits(own)]
         amounts = any(one.kind not in ("gauge", "updown") for one in chosen)
         single = amounts and (OF_PROCESSES - OF_RELEASES) & {*by, *where}
+        writers = [one for one in processes if self._service in (None, one.kind) and one.fits(of_processes)]
         return Selection(
             chosen,
-            [one for one in processes if one.fits(of_processes)],
+            writers,
+            len(writers) == len(processes),
             [tier for tier in _tiers(state) if tier.width < HOUR or not single],
             state["now"],
             state["version"],
@@ -98,8 +102,7 @@ class Catalogue:
         if self._processes[0] != newest or not newest:
             rows = await fetch(sql.load("metrics")["processes"])
             known = [Known(row["id"], row["service_name"], json.loads(row["attributes"])) for row in rows]
-            of_service = [one for one in known if self._service in (None, one.kind)]
-            self._processes = max((one.id for one in known), default=0), of_service
+            self._processes = max((one.id for one in known), default=0), known
         return self._processes[1]
 
 

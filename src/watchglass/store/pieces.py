@@ -85,6 +85,7 @@ class Grouping:
 
     def __init__(self, selection: Selection, by: Sequence[str], of_processes: frozenset[str], step: int | None) -> None:
         self.step = step
+        self.everyone = selection.everyone
         own = [name for name in by if name not in of_processes]
         others = [name for name in by if name in of_processes]
         self.series, series_of, series_keys = _numbered([(one.id, one.key(own)) for one in selection.series])
@@ -132,10 +133,10 @@ def _numbered(ids: Sequence[tuple[int, Key]]) -> tuple[Integers, Integers, list[
 async def read(fetch: Fetch, name: str, piece: Piece, grouping: Grouping, gauges: Integers) -> Points:
     """The points of a piece, those of each group and slot as one."""
     queries = sql.load("metrics")
-    series, processes = grouping.series.tolist(), grouping.processes.tolist()
+    series, processes = grouping.series.tolist(), None if grouping.everyone else grouping.processes.tolist()
     if piece.width == TEN_SECONDS:
         rows = await fetch(queries["read_10s"], name, processes, piece.start, piece.end)
-        points = grouping.knows(blocks.of_10s(rows, gauges))
+        points = blocks.of_10s(rows, gauges)
     elif piece.width == MINUTE:
         rows = await fetch(queries["read_1m"], series, processes, piece.start, piece.end)
         points = blocks.of_1m(rows)
@@ -144,6 +145,7 @@ async def read(fetch: Fetch, name: str, piece: Piece, grouping: Grouping, gauges
         query = queries["read_1h"] if piece.width == HOUR else queries["read_1d"]
         [row] = await fetch(query, series, processes, piece.start, piece.end, grouping.step)
         points = blocks.of_columns(row)
+    points = grouping.knows(points)
     return grouping.add_up(points)[1]
 
 
