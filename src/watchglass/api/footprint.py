@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from watchglass.analysis.windows import Window
 from watchglass.api import words
-from watchglass.api.answers import FootprintAnswer, FootprintDetails, Loss, OwnStatement, StoredTable
 from watchglass.api.asking import Asked, Parameters, Reading, Readings, Spec, figures
 from watchglass.api.coverage import coverage
+from watchglass.api.footprint_answers import FootprintAnswer, FootprintDetails, Loss, OwnStatement, StoredTable
 from watchglass.api.series import line, newest, percentile_lines, percentile_table, ratio, total
 from watchglass.meters import (
     HTTP_SERVER_REQUEST_DURATION,

@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 from watchglass.api import cards, footprint, overview, paths, ranges, recording, redis, system
 from watchglass.api.answers import (
     EndpointsAnswer,
-    FootprintDetails,
     HeatmapAnswer,
     LatencyAnswer,
     MetersAnswer,
@@ -26,6 +25,7 @@ from watchglass.api.asking import Asked, Parameters
 from watchglass.api.auth import bears, guard_token
 from watchglass.api.context import Context
 from watchglass.api.endpoints import EndpointsParameters, endpoints, identified
+from watchglass.api.footprint_answers import FootprintDetails
 from watchglass.api.health import HealthAnswer
 from watchglass.api.history import HeatmapParameters, TrendsParameters, heatmap, trends
 from watchglass.api.latency import LatencyParameters, latency, of_endpoint

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watchglass.api import words
-from watchglass.api.answers import FootprintDetails, Loss, OwnStatement, StoredTable
+from watchglass.api.footprint_answers import FootprintDetails, Loss, OwnStatement, StoredTable
 from watchglass.api.models import Tile
 from watchglass.ui import format
 from watchglass.ui.cards import tile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from watchglass.api.answers import FootprintAnswer
+from watchglass.api.footprint_answers import FootprintAnswer
 
 
 @dataclass(frozen=True, slots=True)
