@@ -41,6 +41,7 @@ async def make_partitions(connection: Connection, start: float, end: float) -> N
 
 async def begin_rolling_up(connection: Connection, start: float) -> None:
     """Have the tiers begin at `start`, as they do in a store that is made then."""
+    await connection.execute("UPDATE watchglass.rollups SET since = '-infinity'")
     for width, chunk in CHUNKS.items():
         await connection.execute(
             "UPDATE watchglass.rollups SET until = to_timestamp($2) WHERE width = $1", width, start // chunk * chunk

@@ -48,6 +48,12 @@ class Points:
         columns: dict[str, Any] = {one.name: getattr(self, one.name)[kept] for one in fields(self)[:-1]}
         return Points(**columns, pairs=self.pairs[np.repeat(kept, self.size)])
 
+    def cut(self, first: int, end: int) -> Points:
+        """The points at these positions."""
+        columns: dict[str, Any] = {one.name: getattr(self, one.name)[first:end] for one in fields(self)[:-1]}
+        begin = int(self.size[:first].sum())
+        return Points(**columns, pairs=self.pairs[begin : begin + int(columns["size"].sum())])
+
     @property
     def bounds(self) -> Integers:
         """Where the pairs of each point begin, and where the last one's end."""

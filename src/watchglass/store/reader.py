@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from watchglass import sql
 from watchglass.analysis.tiers import stitch
 from watchglass.analysis.windows import Window
-from watchglass.store.catalogue import OF_PROCESSES, Catalogue, Selection
+from watchglass.store.catalogue import OF_PROCESSES, Catalogue
 from watchglass.store.database import Database, Fetch
 
 if TYPE_CHECKING:
     from watchglass.analysis.points import Points
-    from watchglass.store import pieces
+    from watchglass.store.cache import Cache
+    from watchglass.store.grouping import Grouping
 
 
 class Group(NamedTuple):
@@ -80,7 +81,7 @@ class Reader:
         self.database = Database(database) if isinstance(database, str) else database
         self.service = service
         self._catalogue = Catalogue(service)
-        self._cache: pieces.Cache | None = None
+        self._cache: Cache | None = None
 
     async def select(
         self,
@@ -100,39 +101,23 @@ class Reader:
         The window is answered from the coarsest tiers that fit it. From hours and days, amounts are known per release
         only: where `by` or `where` tells single processes apart, they reach as far back as the tier of minutes.
         """
-        from watchglass.store import pieces
-
-        where = where or {}
-        question = pieces.Question(name, tuple(by), tuple(sorted(where.items())), step)
-
-        async def read(fetch: Fetch) -> tuple[pieces.Grouping, list[Points]]:
-            chosen = await self._catalogue.select(fetch, name, by, where)
-            grouping = pieces.Grouping(chosen, by, OF_PROCESSES, step)
-            return grouping, await self._read(fetch, question, window, chosen, grouping)
-
-        grouping, parts = await self.database.ask(read)
-        return _groups(grouping, parts)
-
-    async def _read(
-        self, fetch: Fetch, question: pieces.Question, window: Window, chosen: Selection, grouping: pieces.Grouping
-    ) -> list[Points]:
         import numpy as np
 
-        from watchglass.store import pieces
+        from watchglass.store import cache, grouping, pieces
 
-        self._cache = self._cache or pieces.Cache()
-        self._cache.at(chosen.version)
-        parts = []
-        gauges = np.array(chosen.gauges, np.int64)
-        stitched = stitch(window, chosen.tiers, question.step) if chosen.series and chosen.processes else []
-        for piece, closed in pieces.split(stitched, chosen.now):
-            found = self._cache.get(question, piece)
-            if found is None:
-                found = await pieces.read(fetch, question.name, piece, grouping, gauges)
-                if closed:
-                    self._cache.put(question, piece, found)
-            parts.append(found)
-        return parts
+        where = where or {}
+        question = cache.Question(name, tuple(by), tuple(sorted(where.items())), step)
+        kept = self._cache = self._cache or cache.Cache()
+
+        async def read(fetch: Fetch) -> tuple[grouping.Grouping, list[Points]]:
+            chosen = await self._catalogue.select(fetch, name, by, where)
+            groups = grouping.Grouping(chosen, by, OF_PROCESSES, step)
+            kept.at(chosen.version)
+            found = stitch(window, chosen.tiers, step) if chosen.series and chosen.processes else []
+            gauges = np.array(chosen.gauges, np.int64)
+            return groups, await pieces.read(fetch, question, found, chosen.now, groups, gauges, kept)
+
+        return _groups(*await self.database.ask(read))
 
     async def instances(self, window: Window) -> list[InstanceSeen]:
         """The processes that reported within the window, by their start."""
@@ -158,7 +143,7 @@ class Reader:
         await self.database.close()
 
 
-def _groups(grouping: pieces.Grouping, parts: Sequence[Points]) -> list[Group]:
+def _groups(grouping: Grouping, parts: Sequence[Points]) -> list[Group]:
     from watchglass.analysis.points import concatenate
 
     numbers, points = grouping.add_up(concatenate(parts))

@@ -56,7 +56,8 @@ CREATE TABLE watchglass.rollups (
     revision bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 INSERT INTO watchglass.rollups (width, since, until)
-SELECT width, '-infinity', CASE width WHEN 10 THEN 'infinity' ELSE date_bin(chunk, began, 'epoch') END
+SELECT width, date_bin('1 day', began - interval '1 day', 'epoch'),
+    CASE width WHEN 10 THEN 'infinity' ELSE date_bin(chunk, began, 'epoch') END
 FROM (VALUES (10, interval '10 s'), (60, '30 min'), (3600, '1 h'), (86400, '1 d')) AS tiers (width, chunk)
 CROSS JOIN (SELECT coalesce(min(started_at), now()) AS began FROM watchglass.instances) AS first;
 
