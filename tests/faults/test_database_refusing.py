@@ -16,7 +16,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from faults.test_database_away import WRITER, check
+from faults.aftermath import WRITER, check
 from support.databases import execute, fresh_database
 from support.locks import held
 from support.pipelines import fetch, until

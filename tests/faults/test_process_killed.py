@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.test_database_away import WRITER, check, committed_unanswered, set_standby
+from faults.aftermath import ROLLED_UP_SECONDS, WRITER, check, committed_unanswered, set_standby
 from support.counting import stored_durations, stored_lines, stored_requests
 from support.locks import held
 from support.pipelines import fetch, until
@@ -51,7 +51,7 @@ class Life:
         self.service.start()
         self.traffic.send(2)
         self.service.flush()
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + ROLLED_UP_SECONDS
         while self.problems and time.monotonic() < deadline:
             time.sleep(0.2)
         assert self.problems == []

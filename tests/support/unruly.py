@@ -46,8 +46,9 @@ class Unruly(PostgreSQL):
             time.sleep(0.05)
 
     def _answers(self) -> bool:
+        """Whether it takes connections; it waits for no standby any more."""
         try:
-            execute(self.superuser_url, "SELECT 1")
+            execute(self.superuser_url, "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError):
             return False
         return True
