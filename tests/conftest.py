@@ -20,6 +20,7 @@ from playwright.async_api import Browser, Page
 
 from support.browsing import chromium, watch
 from support.databases import fresh_database, run
+from support.installations import installation_in
 from support.programs import need
 from support.prometheus import Prometheus
 from support.serving import Served
@@ -50,10 +51,15 @@ def strict_guard(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(guard, "strict", True)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgresql", metavar="BIN", help="run on the PostgreSQL whose programs are in this folder")
+
+
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgreSQL]:
+def postgres_server(pytestconfig: pytest.Config) -> Iterator[PostgreSQL]:
     """One PostgreSQL for the session; `superuser_url` is the superuser's, `url` that of the ordinary role app."""
-    with PostgreSQL() as server:
+    binaries = pytestconfig.getoption("--postgresql")
+    with PostgreSQL(installation=installation_in(Path(binaries)) if binaries else None) as server:
         yield server
 
 

