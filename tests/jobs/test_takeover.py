@@ -76,9 +76,9 @@ def test_a_holder_that_was_frozen_does_nothing_more_on_its_old_epoch(
     address: str, store_url: str, start: Start
 ) -> None:
     workers = [start(address) for _ in range(2)]
-    for _ in range(2):
+    for freeze in (Worker.freeze, Worker.freeze_at_work):
         frozen = elected(store_url, workers)
-        frozen.freeze()
+        freeze(frozen)
         [other] = [worker for worker in workers if worker is not frozen]
         elected(store_url, [other])
         begun = len(work_done(store_url))

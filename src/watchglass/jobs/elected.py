@@ -80,19 +80,25 @@ class ElectedJobs:
             await self._forget()
             return SNAPSHOT_SECONDS
         await self.snapshots.take()
-        if self._lease.held:
-            with suppress(WatchglassError):  # the pipeline's status says it, and the next round tries again
-                await roll_up_all(self._pipeline.borrow)
-                await self._keep_house()
+        for work in (self._roll_up, self._keep_house, self._maintain):
+            if self._lease.held:  # asked each time: whoever was frozen meanwhile has nothing more to do here
+                with suppress(WatchglassError):  # the pipeline's status says it, and the next round tries again
+                    await work()
         return SNAPSHOT_SECONDS
+
+    async def _roll_up(self) -> None:
+        await roll_up_all(self._pipeline.borrow)
 
     async def _keep_house(self) -> None:
         async with self._pipeline.borrow() as connection:
             await self._write_facts(connection)
             await self._size.read(connection)
-            if time.monotonic() - self._maintained_at >= MAINTAIN_SECONDS:
+
+    async def _maintain(self) -> None:
+        if time.monotonic() - self._maintained_at >= MAINTAIN_SECONDS:
+            async with self._pipeline.borrow() as connection:
                 await maintain(connection, self._settings)
-                self._maintained_at = time.monotonic()
+            self._maintained_at = time.monotonic()
 
     async def _write_facts(self, connection: Connection) -> None:
         """Let every process know what was found, when it is new, and again after a minute."""
