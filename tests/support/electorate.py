@@ -1,6 +1,6 @@
 """Processes of one service that elect one of them, and a table in which whoever does the elected work notes it.
 
-`python -m support.electorate DSN FOLDER` is one such process: a pipeline and its elected jobs as in production, hurried.
+`python -m support.electorate DSN FOLDER` is one such process: pipeline and elected jobs as in production, in a hurry.
 """
 
 from __future__ import annotations
