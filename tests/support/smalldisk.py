@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.programs import need
 from watchglass.demo.servers.installations import unprivileged_account
 
 
@@ -40,11 +41,10 @@ class SmallDisk:
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
     """A tmpfs of that size at a new folder, for the account that runs PostgreSQL. Skips where it is forbidden."""
-    folder.mkdir()
-    size = f"size={megabytes}m,mode=0700"
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
+    folder.mkdir(exist_ok=True)
+    options = f"size={megabytes}m,mode=0700"
+    command = [need("mount", package="mount"), "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"a small disk takes the right to mount one, and here: {done.stderr.strip()}")
     try:
