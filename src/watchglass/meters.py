@@ -29,6 +29,22 @@ HTTP_SERVER_REQUEST_DURATION = Meter(
     stored=("http.request.method", "http.route"),
     breakdown=HTTP_SERVER_REQUESTS,
 )
+HTTP_SERVER_BUDGET = Meter(
+    "watchglass.http.server.budget",
+    "counter",
+    "s",
+    "Where the time of HTTP server requests went: own code and what it waited for; it adds up to their duration.",
+    (
+        "http.request.method",
+        "http.route",
+        "watchglass.budget.component",
+        "db.query.summary",
+        "db.query.text",
+        "watchglass.cache.type",
+        "server.address",
+    ),
+    exposed=("http.request.method", "http.route", "watchglass.budget.component"),
+)
 HTTP_SERVER_ACTIVE_REQUESTS = Meter(
     "http.server.active_requests",
     "updown",
@@ -107,6 +123,12 @@ EVENT_LOOP_LAG = Meter(
     "histogram",
     "s",
     "How much later than asked the event loop of the service ran a timer.",
+)
+EVENT_LOOP_BLOCKED = Meter(
+    "watchglass.event_loop.blocked",
+    "counter",
+    "{block}",
+    "How often one callback held the event loop of the service for too long.",
 )
 PROCESS_CPU_UTILIZATION = Meter(
     "process.cpu.utilization", "gauge", "1", "CPU time of the process over elapsed time and CPUs.", across="process"

@@ -16,6 +16,7 @@ from typing import Any
 from watchglass import guard
 from watchglass.errors import SettingsError
 from watchglass.instrumentation.attributes import KNOWN_METHODS, OTHER_METHOD
+from watchglass.instrumentation.budget import Budget
 from watchglass.instrumentation.exchange import Exchange, Instruments, Message, Receive, Send
 from watchglass.instrumentation.native import SCOPE_KEY
 from watchglass.instrumentation.own import OwnPaths
@@ -37,6 +38,7 @@ class Observer:
     `on_serving` is called once the process serves, in its event loop: after a complete start-up, or with the first
     request. `on_shutdown` is awaited after the application shut down and before the server hears of it. `own_app`
     answers `own_exact` paths and what begins with `own_prefixes`, except where the host has that very path itself.
+    `budget` is shared by the applications of a process.
     """
 
     recorder: Recorder
@@ -47,6 +49,7 @@ class Observer:
     own_app: Application | None = None
     own_exact: frozenset[str] = frozenset()
     own_prefixes: tuple[str, ...] = ()
+    budget: Budget | None = None
 
 
 def enter(app: Any, observer: Observer, *, inside: bool = False) -> Any:
@@ -112,7 +115,7 @@ class Layer:
     def __init__(self, app: Any, observer: Observer, inside: bool = False) -> None:
         recorder, settings = observer.recorder, observer.settings
         tail = Tail(settings, recorder, observer.offer_trace)
-        self._instruments = Instruments(Roots(app, recorder.clock), recorder, tail)
+        self._instruments = Instruments(Roots(app, recorder.clock), recorder, tail, observer.budget or Budget(recorder))
         self._observer = observer
         self._own = OwnPaths(app, observer.own_app, observer.own_exact, observer.own_prefixes)
         self._inside = inside and self._own.move_inside()

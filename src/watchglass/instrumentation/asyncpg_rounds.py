@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
+from watchglass.instrumentation.budget import note
 from watchglass.instrumentation.operations import Operation
 from watchglass.redaction import fields
 
@@ -80,10 +81,12 @@ class Cursor:
         self.end = end
         self.took = end - start
         self.error: BaseException | None = None
+        note(operation.part, start, end)
 
     def fetched(self, start: float, end: float, error: BaseException | None) -> None:
         self.took += end - start
         self.end = end
+        note(self.operation.part, start, end)
         self.error = error
 
     def ended(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from watchglass import guard, meters
 from watchglass.instrumentation.attributes import error_type
+from watchglass.instrumentation.budget import Budget, Spent
 from watchglass.instrumentation.propagation import response_headers
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.roots import Root, Roots
@@ -29,6 +30,7 @@ class Instruments(NamedTuple):
     roots: Roots
     recorder: Recorder
     tail: Tail
+    budget: Budget
 
 
 class Exchange:
@@ -50,6 +52,7 @@ class Exchange:
         "_root",
         "_scheme",
         "_seconds",
+        "_spent",
         "_streaming",
     )
 
@@ -61,6 +64,7 @@ class Exchange:
         self._clock = instruments.recorder.clock
         self._disconnected = self._recorded = False
         self._first = self._seconds = 0.0
+        self._spent: Spent | None = None
         self._streaming: bool | None = None
         self._scheme = scheme_of(root.scope)
         self._active = instruments.recorder.counter(
@@ -111,8 +115,11 @@ class Exchange:
             self._streaming = not last
         if self._streaming and not self._first and (last or message.get("body", True)):
             self._first = self._clock()
+            self._spent = self._instruments.budget.settle(request, self._first)
         if last:
             request.end = self._clock()
+            if not self._first:
+                self._spent = self._instruments.budget.settle(request, request.end)
             if request.status is None or request.status < 500:
                 self._record()
 
@@ -143,6 +150,8 @@ class Exchange:
         if request.end:
             return
         request.end = self._clock()
+        if not self._first:
+            self._spent = self._instruments.budget.settle(request, request.end)
         if request.error is None:
             request.error = CLIENT_DISCONNECT if self._disconnected else INCOMPLETE
 
@@ -158,6 +167,7 @@ class Exchange:
         status = None if request.status is None else _TEXT.get(request.status)
         values = (request.method, request.route, status, request.error, self._scheme)
         recorder.histogram(meters.HTTP_SERVER_REQUEST_DURATION, values).record(seconds)
+        self._instruments.budget.record(request, seconds, self._spent)
         if self._streaming:
             stream = (request.method, request.route, "http")
             recorder.histogram(meters.HTTP_SERVER_STREAM_DURATION, stream).record(request.end - request.start)

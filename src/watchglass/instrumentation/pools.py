@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from watchglass.guard import caught, own_work
+from watchglass.instrumentation.budget import POOL, note
 from watchglass.instrumentation.providers import record_client_work
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.meters import (
@@ -101,6 +102,7 @@ class Pools:
     def _ended(self, observed: ObservedPool, start: float, error: BaseException | None, connection: Any) -> None:
         try:
             end = self._recorder.clock()
+            note(POOL, start, end)
             if observed.name is None:
                 observed.name = self._bounded(pool_name(observed.pool))
                 observed.wait = self._recorder.histogram(DB_CLIENT_CONNECTION_WAIT_TIME, (observed.name,))

@@ -49,12 +49,20 @@ class Child(NamedTuple):
     parent_id: int = 0
 
 
+Work = tuple[float, float, tuple[str | None, ...], int]
+"""What was waited for: start, end, the part of the budget that it is, and the task that waited; see `budget`."""
+
+Folded = tuple[float, dict[tuple[str | None, ...], float], int]
+"""What was waited for until a moment, by part, and how often the event loop came back."""
+
+
 class Request:
     """One request, message exchange or connection that this process serves: the local root of its trace.
 
     `start` and `end` are readings of the recorder's clock in seconds, `start_ns` is Unix time. `end` is 0 until the
     response is complete. `trace_hex` and `span_hex` are the ids as logs and headers spell them. `span` is the host's
-    own span of this request, where the host has a tracer provider.
+    own span of this request, where the host has a tracer provider. `work` is what was waited for, None once that
+    does not count any more; `folded` what of it is added up already.
     """
 
     __slots__ = (
@@ -63,6 +71,7 @@ class Request:
         "dropped_children",
         "end",
         "error",
+        "folded",
         "method",
         "parent_id",
         "protocol",
@@ -76,6 +85,7 @@ class Request:
         "status",
         "trace_hex",
         "trace_id",
+        "work",
     )
 
     def __init__(
@@ -102,6 +112,8 @@ class Request:
         self.children: list[Child] = []
         self.dropped_children = 0
         self.closed = False
+        self.work: list[Work] | None = []
+        self.folded: Folded | None = None
 
     def identify(self, trace_id: int, span_id: int, sampled: bool) -> None:
         """Set the ids."""

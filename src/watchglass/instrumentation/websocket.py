@@ -54,7 +54,7 @@ class Connection:
             self._stop()
             return message
         if kind == "websocket.accept":
-            self._accepted, request.status = True, 101
+            self._accepted, request.status, request.work = True, 101, None
         elif kind == "websocket.http.response.start":
             request.status = message["status"]
         else:
@@ -87,7 +87,7 @@ class Connection:
             self._root.close()
 
     def _record(self) -> None:
-        roots, recorder, tail = self._instruments
+        roots, recorder, tail, budget = self._instruments
         request = self._root.request
         if request.error is None and request.status is not None and request.status >= 500:
             request.error = str(request.status)
@@ -101,4 +101,5 @@ class Connection:
             scheme = _HTTP_SCHEME.get(self._root.scope.get("scheme", "ws"), "http")
             values = (request.method, request.route, status, request.error, scheme)
             recorder.histogram(meters.HTTP_SERVER_REQUEST_DURATION, values).record(seconds)
+            budget.record(request, seconds, budget.settle(request, request.end))
         tail.ended(request, 0.0 if self._accepted else seconds, self._root.scope)
