@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.run import Answers, Figures
-from bench.tables import mb, ms, table
+from bench.tables import mb, ms, table, times
 from bench.timing import median, p95
 from bench.traffic import HOUR
 from watchglass.settings import Settings
@@ -70,14 +70,14 @@ def _sizes(figures: Figures) -> str:
             mb(prometheus),
             f"{mb(figures.prometheus_bytes)} held after {plan.prometheus_days:g} d",
             mb(prometheus * 30) + CALCULATED,
-            f"{prometheus * 30 / ours:.1f}",
+            times(prometheus * 30 / ours),
         ],
         [
             f"a row per request, {seed.bytes / seed.rows:.0f} bytes each",
             mb(row) + CALCULATED,
             f"{mb(seed.bytes)} held after {plan.seed_hours:g} h",
             mb(row * 30) + CALCULATED,
-            f"{row * 30 / ours:.0f}",
+            times(row * 30 / ours),
         ],
     ]
     head = ["", "MB of a day as written", "MB measured", "MB for 30 days, at most", "ratio"]
@@ -102,7 +102,7 @@ def _warm(figures: Figures) -> str:
                 _title(one),
                 f"{ms(ours)} / {ms(p95(one.ours.warm))}",
                 f"{_scaled(one, theirs)} / {_scaled(one, p95(one.theirs.warm))}",
-                f"{theirs * one.factor / ours:,.0f}",
+                times(theirs * one.factor / ours),
                 f"{one.ours.values} / {one.theirs.values}",
             ]
         )
@@ -115,7 +115,7 @@ def _cold(figures: Figures) -> str:
             _title(one),
             ms(median(one.ours.cold)),
             _scaled(one, median(one.theirs.cold)),
-            f"{median(one.theirs.cold) * one.factor / median(one.ours.cold):,.0f}",
+            times(median(one.theirs.cold) * one.factor / median(one.ours.cold)),
         ]
         for one in figures.answers
         if one.ours.cold

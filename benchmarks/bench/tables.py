@@ -26,3 +26,8 @@ def mb(size: float) -> str:
 
 def ms(value: float) -> str:
     return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def times(ratio: float) -> str:
+    """How many times as much."""
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.1f}"
