@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
 logger = logging.getLogger("watchglass")
 
 errors: Counter[str] = Counter()
@@ -57,9 +59,10 @@ def protected(where: str) -> Iterator[None]:
 
 @contextmanager
 def as_own_work() -> Iterator[None]:
-    """Mark what happens inside as Watchglass's own, not to be observed."""
+    """Mark what happens inside as Watchglass's own, not to be observed, nor by contrib's instrumentors."""
     token = own_work.set(True)
     try:
-        yield
+        with suppress_instrumentation():
+            yield
     finally:
         own_work.reset(token)

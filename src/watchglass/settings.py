@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         le=2**40,
         description="Bytes on disk, per process, of telemetry that cannot be written while the store is away. 0: none.",
     )
+    instrumentation: Literal["watchglass", "contrib"] = Field(
+        "watchglass",
+        description="watchglass: spans by our own instrumentation. contrib: by OpenTelemetry's packages for FastAPI, "
+        "asyncpg and Redis (extra contrib), at their price. Measurements are ours in both.",
+    )
     slow_statement_seconds: float = Field(1.0, gt=0, le=3600, description="A statement that takes longer is slow.")
     slow_request_seconds: float = Field(
         1.0, gt=0, le=3600, description="The trace of a request that takes longer is kept."
@@ -220,6 +225,11 @@ class Settings(BaseSettings):
         """The key under which addresses are hashed: the same in every process that writes to one store."""
         secret = _secret(self.secret_key) or self.store_dsn or ""
         return hashlib.blake2b(secret.encode(), digest_size=16, person=b"redaction").digest()
+
+    @property
+    def opentelemetry(self) -> dict[str, str]:
+        """The variables of OpenTelemetry's that decide what leaves by OTLP, as they are set now."""
+        return {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
 
     @property
     def kept(self) -> tuple[tuple[int, float], ...]:

@@ -21,18 +21,20 @@ from watchglass.api.invitation import invite
 from watchglass.api.serving import OwnLoop
 from watchglass.errors import AlreadyObserving
 from watchglass.exporters import prometheus
-from watchglass.exporters.pipeline import Pipeline
+from watchglass.exporters.exports import Exports
 from watchglass.exporters.workers.worker import Worker
 from watchglass.instrumentation.asgi import Observer, enter, layer_of, leave
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
+from watchglass.instrumentation.contrib_packages import ContribPackages
 from watchglass.instrumentation.logs import LoggingInstrumentor
 from watchglass.instrumentation.own_threads import OwnThreads
+from watchglass.instrumentation.providers import host_tracer
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.redis import RedisInstrumentor
 from watchglass.instrumentation.routes import clashes
 from watchglass.instrumentation.runtime import RuntimeInstrumentor
 from watchglass.jobs.elected import ElectedJobs
-from watchglass.meters import WATCHGLASS_QUERY_DURATION
+from watchglass.meters import WATCHGLASS_DROPPED, WATCHGLASS_QUERY_DURATION
 from watchglass.records import Instance
 from watchglass.settings import Settings
 from watchglass.store.access import Access
@@ -90,14 +92,18 @@ class House:
 
     def __init__(self, settings: Settings, authorize: Authorize | None = None) -> None:
         self.settings = settings
+        self.contrib = ContribPackages(settings.instrumentation == "contrib")
         self.recorder = Recorder(settings.max_series, idle_seconds=60 * settings.series_idle_minutes)
-        self.pipeline = Pipeline(
+        self.exports = Exports(
             settings,
             _instance(settings),
             self.recorder.collect,
-            retire=self.recorder.retire,
+            self.recorder.retire,
             overflowed=lambda: self.recorder.overflowed,
+            dropped=lambda *what: self.recorder.counter(WATCHGLASS_DROPPED, what[:2]).add(what[2]),
+            host_sends=lambda: host_tracer() is not None,
         )
+        self.pipeline = self.exports.pipeline
         self.worker = Worker(settings, lambda: self.pipeline.instance.instance_id, self.pipeline.collect)
         self.recorder.before_retire(self.worker.retire)
         self.pipeline.run_on_loop(ElectedJobs(settings, self.pipeline, self.recorder).run)
@@ -119,19 +125,21 @@ class House:
         observer = Observer(
             recorder=self.recorder,
             settings=self.settings,
-            offer_trace=self.pipeline.offer_trace,
+            offer_trace=self.exports.offer_trace,
             on_serving=self.start,
             on_shutdown=self.shut_down,
             own_app=self._answer,
             own_exact=self._exact,
             own_prefixes=self._prefixes,
         )
+        self.contrib.enter(app)
         entered: App = enter(app, observer, inside=inside)
         self._apps.append(entered)
         return entered
 
     def dismiss(self, app: Any) -> bool:
         """Forget an application; whether none is left."""
+        self.contrib.leave(app)
         self._apps = [other for other in self._apps if other is not app]
         return not self._apps
 
@@ -140,7 +148,7 @@ class House:
         self.runtime.watch_loop()
         if self._count(+1) > 1:
             return
-        self.pipeline.start()
+        self.exports.start()
         self.worker.start()
         atexit.register(self._stop)
         self.own_loop.run(invite(self.context))
@@ -156,7 +164,8 @@ class House:
 
     def close(self) -> None:
         """Undo everything: libraries are as they were, threads end."""
-        for instrumentor in (RedisInstrumentor(), AsyncPGInstrumentor(), LoggingInstrumentor(), self.runtime):
+        ours = RedisInstrumentor(), AsyncPGInstrumentor(), LoggingInstrumentor(), self.runtime
+        for instrumentor in (self.contrib, *ours):
             with guard.protected("close"):
                 instrumentor.uninstrument()
         self.own_loop.stop()
@@ -164,15 +173,15 @@ class House:
         atexit.unregister(self._stop)
 
     def _stop(self) -> None:
-        self.pipeline.stop()
+        self.exports.stop()
         self.worker.stop()
 
     def _instrument(self) -> None:
-        for instrumentor in (RedisInstrumentor(), AsyncPGInstrumentor(), self.runtime):
+        for instrumentor in (RedisInstrumentor(), AsyncPGInstrumentor(), self.runtime, self.contrib):
             with guard.protected("instrument"):
                 instrumentor.instrument(recorder=self.recorder)
         with guard.protected("instrument"):
-            offer_log = self.pipeline.offer_log if self.settings.capture_logs else None
+            offer_log = self.exports.offer_log if self.settings.capture_logs else None
             LoggingInstrumentor().instrument(
                 offer_log=offer_log, level=self.settings.log_level, key=self.settings.redaction_key
             )

@@ -1,9 +1,11 @@
-"""What else watches the service: nothing, contrib's instrumentation, or FastAPI's own telemetry."""
+"""What else watches the service: nothing, contrib, or FastAPI's own telemetry; and whose spans it has."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
+import fastapi
 import pytest
 from opentelemetry import trace
 from opentelemetry.metrics import _internal as metrics_internal
@@ -14,14 +16,26 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
+from watchglass.instrumentation.contrib_packages import ContribPackages
 from watchglass.instrumentation.native import Native
 
 
 class Mode:
     """How the host uses OpenTelemetry; here: not at all."""
 
+    counts = 1
+    """How many requests the host's own instruments count of one, of ours or not: contrib's, one more of a mount."""
+
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.monkeypatch = monkeypatch
+        self.last = ExitStack()
+
+    def begin(self) -> None:
+        """Do what the host does before it makes its application."""
+
+    def finish(self) -> None:
+        """Leave the process as it was."""
+        self.last.close()
 
     def prepare(self, app: Any) -> None:
         """Instrument the application as the host would."""
@@ -43,12 +57,30 @@ class Plain(Mode):
     """The host does not use OpenTelemetry."""
 
 
+class ContribSpans(Mode):
+    """The host does not use OpenTelemetry and has `instrumentation="contrib"`."""
+
+    def prepare(self, app: Any) -> None:
+        spans_by_contrib(self, app)
+
+
+def spans_by_contrib(mode: Mode, app: Any) -> None:
+    """Do for an application what `observe` does with `instrumentation="contrib"`."""
+    packages = ContribPackages()
+    packages.enter(app)
+    mode.last.callback(packages.leave, app)
+
+
 class Exporting(Mode):
     """The host set its global providers, and nothing makes server spans but Watchglass."""
 
     metric: str | None = None
 
     def prepare(self, app: Any) -> None:
+        self.provide()
+        self.instrument(app)
+
+    def provide(self) -> None:
         self.exporter, self.reader = InMemorySpanExporter(), InMemoryMetricReader()
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self.exporter))
@@ -56,7 +88,6 @@ class Exporting(Mode):
         self.monkeypatch.setattr(
             metrics_internal, "_METER_PROVIDER", MeterProvider([self.reader], shutdown_on_exit=False)
         )
-        self.instrument(app)
 
     def instrument(self, app: Any) -> None:
         """Turn FastAPI's own telemetry off."""
@@ -84,6 +115,39 @@ class Contrib(Exporting):
         from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
         FastAPIInstrumentor.instrument_app(app)
+        self.last.callback(FastAPIInstrumentor.uninstrument_app, app)
+
+
+class Started(Exporting):
+    """The service was started by `opentelemetry-instrument`: every application is instrumented as it is made."""
+
+    metric = "http.server.duration"
+    alone = 0
+
+    def begin(self) -> None:
+        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+
+        self.provide()
+        FastAPIInstrumentor().instrument()
+        self.last.callback(FastAPIInstrumentor().uninstrument)
+        self.monkeypatch.setattr("conformance.service.FastAPI", fastapi.FastAPI)
+
+    def prepare(self, app: Any) -> None:
+        """Nothing to do but to forget what the service did alone: that application was instrumented, too."""
+        self.exporter.clear()
+        self.counts = self.alone = super().requests() or 1
+
+    def requests(self) -> int:
+        return (super().requests() or 0) - self.alone
+
+
+class ExportingContribSpans(Exporting):
+    """The host set its global providers, and has `instrumentation="contrib"`."""
+
+    metric = "http.server.duration"
+
+    def instrument(self, app: Any) -> None:
+        spans_by_contrib(self, app)
 
 
 class OwnTelemetry(Exporting):
@@ -95,4 +159,6 @@ class OwnTelemetry(Exporting):
         """Nothing to do: it does so by itself."""
 
 
-MODES: list[type[Mode]] = [Plain, Exporting, Contrib, *([OwnTelemetry] if Native.available else [])]
+MODES: list[type[Mode]] = [Plain, Exporting, Contrib, Started, ContribSpans, ExportingContribSpans]
+if Native.available:
+    MODES.append(OwnTelemetry)

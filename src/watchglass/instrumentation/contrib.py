@@ -6,15 +6,21 @@ Suppressing it by the context would take the spans of outbound calls with it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.trace import NoOpTracer, ProxyTracer, Span, Tracer
+from opentelemetry.trace import NoOpTracer, ProxyTracer, Span, SpanContext, Tracer
 
 from watchglass import guard
 from watchglass.instrumentation.request import current_request
+
+_CLIENTS = {
+    "postgresql": ("opentelemetry.instrumentation.asyncpg", "AsyncPGInstrumentor"),
+    "redis": ("opentelemetry.instrumentation.redis", "RedisInstrumentor"),
+}
 
 
 def middlewares(stack: Any) -> Iterator[Any]:
@@ -53,6 +59,20 @@ def records(tracer: Tracer) -> bool:
     if isinstance(tracer, ProxyTracer):
         return getattr(trace, "_TRACER_PROVIDER", None) is not None
     return not isinstance(tracer, NoOpTracer)
+
+
+def makes_spans_of(system: Any) -> bool:
+    """Whether contrib's instrumentor of a database client is at work, so that the host has its spans from there."""
+    module, name = _CLIENTS.get(system, ("", ""))
+    instrumentor = getattr(sys.modules.get(module), name, None)
+    return bool(getattr(getattr(instrumentor, "_instance", None), "_is_instrumented_by_opentelemetry", False))
+
+
+def around(system: Any) -> SpanContext:
+    """The current span; that around it, where it is contrib's of an operation of this system."""
+    span = trace.get_current_span()
+    scope = getattr(getattr(span, "instrumentation_scope", None), "name", None)
+    return (scope == _CLIENTS[system][0] and getattr(span, "parent", None)) or span.get_span_context()
 
 
 class SharingTracer(Tracer):

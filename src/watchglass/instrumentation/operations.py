@@ -8,6 +8,9 @@ from watchglass.instrumentation.providers import record_client_work
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.meters import DB_CLIENT_OPERATION_DURATION
 
+spans_elsewhere: set[str] = set()
+"""Systems whose spans are made by contrib's instrumentors in place of ours; what they do is measured all the same."""
+
 
 def error_type(error: BaseException) -> str:
     """`error.type`: PostgreSQL's SQLSTATE where there is one, else the class of the exception."""
@@ -59,4 +62,5 @@ class Operation:
             kind = error_type(error)
             durations = self._recorder.histogram(DB_CLIENT_OPERATION_DURATION, (*self._values, kind))
         durations.record(end - start if took is None else took)
-        record_client_work(self.summary, start, end, attributes or self.attributes, kind, self._clock)
+        if self._values[0] not in spans_elsewhere:
+            record_client_work(self.summary, start, end, attributes or self.attributes, kind, self._clock)

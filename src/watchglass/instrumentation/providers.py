@@ -10,6 +10,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
 from watchglass import __version__
+from watchglass.instrumentation import contrib
 from watchglass.instrumentation.request import Request, current_request
 
 _tracer: tuple[object, Tracer | None] = (None, None)
@@ -59,6 +60,13 @@ def _record_with(
     error: str | None,
     clock: Callable[[], float],
 ) -> None:
+    system = attributes.get("db.system.name")
+    if contrib.makes_spans_of(system):
+        if request is not None:
+            parent = contrib.around(system)
+            parent_id = parent.span_id if parent.trace_id == request.trace_id else 0
+            request.add_child(name, start, end, attributes, error, 0, parent_id)
+        return
     started = request.time_ns(start) if request else time.time_ns() - round((clock() - start) * 1e9)
     parent = trace.get_current_span().get_span_context()
     span = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes, start_time=started)

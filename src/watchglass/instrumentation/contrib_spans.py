@@ -1,0 +1,173 @@
+"""The spans of contrib's instrumentors of clients, as children of the request that they were made for.
+
+Where the host has a tracer provider each is a span of the host's as well, made by the tracer that contrib would have
+had without us, with the same ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, SpanKind, StatusCode, Tracer, TracerProvider
+
+from watchglass import guard
+from watchglass.instrumentation.operations import error_type
+from watchglass.instrumentation.providers import host_tracer
+from watchglass.instrumentation.request import Request, current_request, new_span_id
+from watchglass.redaction import fields, sql_shape
+
+_PLACE = "instrumentation.contrib"
+_TEXTS = ("db.statement", "db.query.text")
+_SYSTEMS = ("db.system", "db.system.name")
+_PARAMETERS = "db.statement.parameters"
+_MAX_NAME = 200
+_shape = lru_cache(maxsize=1_000)(sql_shape)
+
+
+class ChildProvider(TracerProvider):
+    """Given to contrib's instrumentors. `clock` is the recorder's."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+
+    def get_tracer(self, *args: Any, **kwargs: Any) -> Tracer:
+        return ChildTracer(self._clock, args, kwargs)
+
+
+class ChildTracer(Tracer):
+    """A tracer of one of contrib's instrumentors; `args` and `kwargs` are what it asks a provider for a tracer with."""
+
+    def __init__(self, clock: Callable[[], float], args: Any, kwargs: Any) -> None:
+        self._clock = clock
+        self._asked = args, kwargs
+        self._hosts: tuple[Any, Tracer | None] = (None, None)
+
+    def start_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Span:
+        if guard.own_work.get():
+            return INVALID_SPAN
+        tracer, request = self._of_host(), current_request()
+        inner = None if tracer is None else tracer.start_span(name, context, kind, attributes, *args, **kwargs)
+        if request is None:
+            return inner or INVALID_SPAN
+        parent = trace.get_current_span(context).get_span_context()
+        return ChildSpan(name, request, inner, parent, dict(attributes or {}), self._clock)
+
+    @contextmanager
+    def start_as_current_span(  # type: ignore[override]
+        self,
+        name: str,
+        *args: Any,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+        end_on_exit: bool = True,
+        **kwargs: Any,
+    ) -> Iterator[Span]:
+        span = self.start_span(name, *args, **kwargs)
+        with trace.use_span(span, end_on_exit, record_exception, set_status_on_exception) as current:
+            yield current
+
+    def _of_host(self) -> Tracer | None:
+        if host_tracer() is None:
+            return None
+        provider = trace.get_tracer_provider()
+        if provider is not self._hosts[0]:
+            args, kwargs = self._asked
+            self._hosts = provider, provider.get_tracer(*args, **kwargs)
+        return self._hosts[1]
+
+
+class ChildSpan(Span):
+    """A span of client work; `inner` is the host's, if it has a provider."""
+
+    def __init__(
+        self,
+        name: str,
+        request: Request,
+        inner: Span | None,
+        parent: SpanContext,
+        attributes: dict[str, Any],
+        clock: Callable[[], float],
+    ) -> None:
+        self._name = name
+        self._request = request
+        self._inner = inner or INVALID_SPAN
+        self._parent_id = parent.span_id if parent.trace_id == request.trace_id else 0
+        self._attributes = attributes
+        self._clock = clock
+        self._start = clock()
+        self._error: str | None = None
+        self._over = False
+        self._context = inner.get_span_context() if inner is not None else _below(request, parent)
+
+    def end(self, end_time: int | None = None) -> None:
+        self._inner.end(end_time)
+        if self._over:
+            return
+        self._over = True
+        try:
+            name, attributes = self._name[:_MAX_NAME], redacted(self._attributes)
+            ids = self._context.span_id, self._parent_id
+            self._request.add_child(name, self._start, self._clock(), attributes, self._error, *ids)
+        except Exception:
+            guard.caught(_PLACE)
+
+    def get_span_context(self) -> SpanContext:
+        return self._context
+
+    def is_recording(self) -> bool:
+        return not self._over
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        self._attributes.update(attributes)
+        self._inner.set_attributes(attributes)
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self._attributes[key] = value
+        self._inner.set_attribute(key, value)
+
+    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        self._inner.add_event(name, attributes, timestamp)
+
+    def update_name(self, name: str) -> None:
+        self._name = name
+        self._inner.update_name(name)
+
+    def set_status(self, status: Any, description: str | None = None) -> None:
+        code = getattr(status, "status_code", status)
+        self._error = (self._error or "_OTHER") if code is StatusCode.ERROR else None
+        self._inner.set_status(status, description)
+
+    def record_exception(self, exception: BaseException, *args: Any, **kwargs: Any) -> None:
+        self._error = error_type(exception)
+        self._inner.record_exception(exception, *args, **kwargs)
+
+    @property
+    def name(self) -> str:
+        """Contrib's instrumentor of Redis reads it."""
+        return self._name
+
+
+def _below(request: Request, parent: SpanContext) -> SpanContext:
+    flags = trace.TraceFlags(trace.TraceFlags.SAMPLED if request.sampled else trace.TraceFlags.DEFAULT)
+    return SpanContext(request.trace_id, new_span_id(), False, flags, parent.trace_state)
+
+
+def redacted(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Contrib's attributes without what never leaves the process: it keeps the literals of statements."""
+    kept = {name: value for name, value in attributes.items() if name not in (*_TEXTS, _PARAMETERS)}
+    sql = any(kept.get(name) == "postgresql" for name in _SYSTEMS)
+    texts = {name: attributes[name] for name in _TEXTS if name in attributes}
+    return {**fields(kept), **{name: _shape(text) if sql else text for name, text in texts.items()}}
