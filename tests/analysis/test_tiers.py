@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 from math import inf
 
@@ -67,6 +68,20 @@ def test_no_moment_is_read_twice_and_none_that_is_kept_is_left_out(step: int | N
             not piece.start % piece.width and not piece.end % piece.width for piece in pieces if piece.width > 10
         )
         assert all(step is None or not step % piece.width for piece in pieces)
+
+
+def test_what_is_stale_is_read_from_finer_rows_until_it_is_made_again() -> None:
+    late = NOW // 1800 * 1800 - 10 * 1800.0
+    stale = [replace(tier, stale=((late, late + 1800),)) if tier.width > 10 else tier for tier in TIERS]
+    window = Window(NOW // DAY * DAY, NOW // HOUR * HOUR)
+    assert stitch(window, TIERS, HOUR) == [Piece(HOUR, window.start, window.end)]
+    hour = late // HOUR * HOUR
+    half = [Piece(MINUTE, hour, late), Piece(10, late, late + 1800), Piece(MINUTE, late + 1800, hour + HOUR)]
+    assert stitch(window, stale, HOUR) == [
+        Piece(HOUR, window.start, hour),
+        *(piece for piece in half if piece.start < piece.end and piece.start >= hour and piece.end <= hour + HOUR),
+        Piece(HOUR, hour + HOUR, window.end),
+    ]
 
 
 def test_the_resolution_is_that_of_the_oldest_part() -> None:

@@ -160,6 +160,22 @@ async def test_a_reader_that_has_kept_what_was_closed_sees_what_came_late(
     await reader.close()
 
 
+async def test_what_came_late_is_there_before_it_is_rolled_up_again(
+    writer: Writer, connection: Connection, store_url: str
+) -> None:
+    await writer.write(Batch(1, points(DAY_START, 3 * HOUR)))
+    await roll_up_everything(connection)
+    reader = Reader(store_url)
+    window = Window(DAY_START, DAY_START + 3 * HOUR)
+    before = {
+        step: sum(group.sum for group in await reader.select("requests", window, step=step)) for step in (None, 60)
+    }
+    await writer.write(Batch(2, [Point(Series("requests", "counter", "1", ()), DAY_START + 4000, 1, 1000.0)]))
+    for step, amount in before.items():
+        assert sum(group.sum for group in await reader.select("requests", window, step=step)) == amount + 1000
+    await reader.close()
+
+
 async def test_rolling_up_again_changes_nothing(writer: Writer, connection: Connection, store_url: str) -> None:
     await writer.write(Batch(1, points(DAY_START, HOUR)))
     window = Window(DAY_START, DAY_START + HOUR)

@@ -17,11 +17,15 @@ CHUNKS = {MINUTE: 1800, HOUR: 3600, DAY: 86_400}
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One resolution: rows of `width` seconds, kept from `since` on, complete before `until` (unix seconds)."""
+    """One resolution: rows of `width` seconds, kept from `since` on, complete before `until` (unix seconds).
+
+    `stale` are the spans, in order, for which something came that is not in its rows yet.
+    """
 
     width: int
     since: float = -inf
     until: float = inf
+    stale: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,9 @@ class Piece:
 def stitch(window: Window, tiers: Sequence[Tier], step: int | None) -> list[Piece]:
     """The pieces of a window, in order of time, each from the coarsest tier that fits it; `tiers` are coarsest first.
 
-    A tier fits where its rows lie within the slots of `step` seconds (None: one slot) and within the window. Where
-    nothing finer is kept any more, it also serves when it does not: its rows then belong to the slot they begin in.
+    A tier fits where its rows are not stale and lie within the window and within the slots of `step` seconds (None: one
+    slot). Where nothing finer is kept any more, it also serves when they reach over slots: they then belong to the slot
+    they begin in.
     """
     return list(_stitch(window.start, window.end, tiers, step))
 
@@ -56,7 +61,15 @@ def _stitch(start: float, end: float, tiers: Sequence[Tier], step: int | None) -
         yield from _stitch(start, end, finer, step)
         return
     yield from _stitch(start, first, finer, step)
-    yield Piece(tier.width, first, last)
+    for stale in tier.stale if finer else ():
+        out, back = max(first, _down(stale[0], tier.width)), min(last, _up(stale[1], tier.width))
+        if out < back:
+            if first < out:
+                yield Piece(tier.width, first, out)
+            yield from _stitch(out, back, finer, step)
+            first = back
+    if first < last:
+        yield Piece(tier.width, first, last)
     yield from _stitch(last, end, finer, step)
 
 

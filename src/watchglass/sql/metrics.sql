@@ -15,6 +15,10 @@ SELECT
     (SELECT coalesce(max(id), 0) FROM watchglass.instances) AS instances,
     (SELECT concat_ws(',', sum(marks), count(*), max(time)) FROM watchglass.late_chunks)
         || ';' || string_agg(revision::text, ',' ORDER BY width) AS version,
+    ARRAY(
+        SELECT extract(epoch FROM time)::float8 FROM watchglass.late_chunks GROUP BY width, time ORDER BY time, width
+    ) AS late,
+    ARRAY(SELECT width FROM watchglass.late_chunks GROUP BY width, time ORDER BY time, width) AS late_widths,
     array_agg(width ORDER BY width) AS widths,
     array_agg(extract(epoch FROM since)::float8 ORDER BY width) AS since,
     array_agg(extract(epoch FROM until)::float8 ORDER BY width) AS until

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watchglass import sql
-from watchglass.analysis.tiers import HOUR, Tier
+from watchglass.analysis.tiers import CHUNKS, HOUR, Tier
 from watchglass.store.text import storable
 
 if TYPE_CHECKING:
@@ -107,5 +107,10 @@ class Catalogue:
 
 
 def _tiers(state: Any) -> list[Tier]:
+    """Coarsest first. What is late in a tier is missing in the coarser ones as well."""
+    late = list(zip(state["late_widths"], state["late"], strict=True))
     tiers = zip(state["widths"], state["since"], state["until"], strict=True)
-    return [Tier(*tier) for tier in sorted(tiers, reverse=True)]
+    return [
+        Tier(*tier, stale=tuple((start, start + CHUNKS[width]) for width, start in late if width <= tier[0]))
+        for tier in sorted(tiers, reverse=True)
+    ]
