@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     slow_request_seconds: float = Field(
         1.0, gt=0, le=3600, description="The trace of a request that takes longer is kept."
     )
+    blocked_loop_seconds: float = Field(
+        0.2, ge=0.05, le=3600, description="What holds the event loop for longer is logged, with the stack of who does."
+    )
     traces_per_minute: int = Field(200, ge=0, le=10_000, description="Traces kept a minute, per process.")
     capture_logs: bool = Field(True, description="Keep log records in the store.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

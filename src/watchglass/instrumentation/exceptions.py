@@ -16,7 +16,8 @@ LIMIT: Final = 8192
 _FRAMES: Final = 50
 _SCANNED: Final = 65_536
 _BEGINNING: Final = LIMIT // 4
-_SERVING: Final = Layer._serve.__code__
+SERVING: Final = Layer._serve.__code__
+"""The code whose frames have the request in hand, as `exchange`."""
 
 
 def error_of(exc_info: Any) -> BaseException | None:
@@ -50,7 +51,7 @@ def request_behind(error: BaseException) -> Request | None:
     """The request that ended with this exception: servers report it when the request is not current any more."""
     step = error.__traceback__
     while step is not None:
-        if step.tb_frame.f_code is _SERVING:
+        if step.tb_frame.f_code is SERVING:
             exchange = step.tb_frame.f_locals.get("exchange")
             return None if exchange is None else exchange._root.request
         step = step.tb_next

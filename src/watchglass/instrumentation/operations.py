@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from watchglass.instrumentation.budget import POSTGRESQL, Part, note, part_of
 from watchglass.instrumentation.providers import record_client_work
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.meters import DB_CLIENT_OPERATION_DURATION
@@ -21,7 +22,7 @@ def error_type(error: BaseException) -> str:
 class Operation:
     """All operations of a database client that have the same attributes."""
 
-    __slots__ = ("_clock", "_durations", "_recorder", "_values", "attributes", "summary")
+    __slots__ = ("_clock", "_durations", "_recorder", "_values", "attributes", "part", "summary")
 
     def __init__(
         self,
@@ -38,6 +39,9 @@ class Operation:
         self._values = (system, operation, summary, text, cache_type)
         self._durations = recorder.histogram(DB_CLIENT_OPERATION_DURATION, (*self._values, None))
         names = ("db.system.name", "db.operation.name", "db.query.summary", "db.query.text", "watchglass.cache.type")
+        self.part: Part = part_of(system, cache_type=cache_type)
+        if system == POSTGRESQL:
+            self.part = part_of(system, summary, text)
         self.attributes: dict[str, Any] = {
             name: value for name, value in zip(names, self._values, strict=True) if value is not None
         }
@@ -52,8 +56,8 @@ class Operation:
     ) -> None:
         """Take note of one that began at `start` and ended at `end`, readings of the recorder's clock; now by default.
 
-        `took` is given where less time was spent on it than passed, in seconds. `attributes` are those
-        of its span, if not those of all.
+        `took` is given where less time was spent on it than passed, in seconds; what was waited for has been noted
+        then. `attributes` are those of its span, if not those of all.
         """
         if end is None:
             end = self._clock()
@@ -61,6 +65,9 @@ class Operation:
         if error is not None:
             kind = error_type(error)
             durations = self._recorder.histogram(DB_CLIENT_OPERATION_DURATION, (*self._values, kind))
-        durations.record(end - start if took is None else took)
+        if took is None:
+            took = end - start
+            note(self.part, start, end)
+        durations.record(took)
         if self._values[0] not in spans_elsewhere:
             record_client_work(self.summary, start, end, attributes or self.attributes, kind, self._clock)

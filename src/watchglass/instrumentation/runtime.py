@@ -16,8 +16,11 @@ from typing import Final
 import psutil
 
 from watchglass import guard
+from watchglass.instrumentation.lag import MeanLag
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.instrumentation.watchdog import Watchdog
 from watchglass.meters import (
+    EVENT_LOOP_BLOCKED,
     EVENT_LOOP_LAG,
     GC_COLLECTIONS,
     PROCESS_CPU_UTILIZATION,
@@ -30,25 +33,43 @@ from watchglass.meters import (
     SYSTEM_MEMORY_LIMIT,
     SYSTEM_MEMORY_UTILIZATION,
 )
+from watchglass.records import LogRecord
 
 TICK: Final = 0.1
 """Seconds between two looks at an event loop."""
+
+BLOCKED: Final = 0.2
+"""Seconds for which a callback may hold an event loop without being reported, unless a setting says otherwise."""
 
 FRESH: Final = 1.0
 """Seconds for which a reading is good enough: CPU time over less says nothing."""
 
 
 class RuntimeInstrumentor:
-    """Measures the process: `instrument(recorder=...)`, `uninstrument()`; each loop that serves is watched by name."""
+    """Measures the process: `instrument(recorder=...)`, `uninstrument()`; each loop that serves is watched by name.
+
+    `lag` is the mean lag of those loops. With `offer_log`, what holds one for `blocked_seconds` is reported there.
+    """
 
     def __init__(self) -> None:
+        self.lag = MeanLag()
         self._recorder: Recorder | None = None
         self._readings: Readings | None = None
         self._watches: dict[asyncio.AbstractEventLoop, LoopWatch] = {}
+        self._watchdog: Watchdog | None = None
+        self._blocked_seconds = BLOCKED
 
-    def instrument(self, *, recorder: Recorder) -> None:
+    def instrument(
+        self,
+        *,
+        recorder: Recorder,
+        offer_log: Callable[[LogRecord], None] | None = None,
+        blocked_seconds: float = BLOCKED,
+    ) -> None:
         """Have the process read whenever `recorder` is collected."""
         self._recorder, self._readings = recorder, Readings(recorder)
+        self._blocked_seconds = blocked_seconds
+        self._watchdog = Watchdog(blocked_seconds, offer_log) if offer_log else None
         recorder.before_collect(self._readings.take)
 
     def uninstrument(self) -> None:
@@ -57,6 +78,7 @@ class RuntimeInstrumentor:
             self._readings.active = False
         for watch in self._watches.values():
             watch.active = False
+            self._let_go(watch)
         self._watches.clear()
         self._recorder = self._readings = None
 
@@ -64,23 +86,38 @@ class RuntimeInstrumentor:
         """Measure the lag of the running event loop, from now on."""
         loop = asyncio.get_running_loop()
         if self._recorder is not None and loop not in self._watches:
-            lag = self._recorder.histogram(EVENT_LOOP_LAG)
-            self._watches[loop] = LoopWatch(loop, lag.record)
+            self._watches[loop] = watch = LoopWatch(loop, self._late)
+            if self._watchdog is not None:
+                self._watchdog.watch(watch)
 
     def leave_loop(self) -> None:
         """Measure the running event loop no longer."""
         watch = self._watches.pop(asyncio.get_running_loop(), None)
         if watch is not None:
             watch.stop()
+            self._let_go(watch)
+
+    def _let_go(self, watch: LoopWatch) -> None:
+        if self._watchdog is not None:
+            self._watchdog.leave(watch)
+
+    def _late(self, seconds: float) -> None:
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.histogram(EVENT_LOOP_LAG).record(seconds)
+            self.lag.looked(seconds, TICK)
+            if seconds >= self._blocked_seconds:
+                recorder.counter(EVENT_LOOP_BLOCKED).add()
 
 
 class LoopWatch:
-    """A timer on a loop; what it is late is the loop's lag."""
+    """A timer on a loop, `expected` to run next, whose lateness is the loop's lag; `thread` is the one that runs it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, record: Callable[[float], None]) -> None:
         self.active = True
         self._loop = loop
         self._record = record
+        self.thread = threading.get_ident()
         self._timer = self._next()
 
     def stop(self) -> None:
@@ -89,12 +126,12 @@ class LoopWatch:
         self._timer.cancel()
 
     def _next(self) -> asyncio.TimerHandle:
-        self._expected = time.perf_counter() + TICK
+        self.expected = time.perf_counter() + TICK
         return self._loop.call_later(TICK, self._tick)
 
     def _tick(self) -> None:
         if self.active:
-            self._record(max(0.0, time.perf_counter() - self._expected))
+            self._record(max(0.0, time.perf_counter() - self.expected))
             self._timer = self._next()
 
 
