@@ -29,20 +29,13 @@ HTTP_SERVER_REQUEST_DURATION = Meter(
     stored=("http.request.method", "http.route"),
     breakdown=HTTP_SERVER_REQUESTS,
 )
+_DETAIL = ("db.query.summary", "db.query.text", "watchglass.cache.type", "server.address")
 HTTP_SERVER_BUDGET = Meter(
     "watchglass.http.server.budget",
     "counter",
     "s",
     "Where the time of HTTP server requests went: own code and what it waited for; it adds up to their duration.",
-    (
-        "http.request.method",
-        "http.route",
-        "watchglass.budget.component",
-        "db.query.summary",
-        "db.query.text",
-        "watchglass.cache.type",
-        "server.address",
-    ),
+    ("http.request.method", "http.route", "watchglass.budget.component", *_DETAIL),
     exposed=("http.request.method", "http.route", "watchglass.budget.component"),
 )
 HTTP_SERVER_ACTIVE_REQUESTS = Meter(
@@ -125,10 +118,7 @@ EVENT_LOOP_LAG = Meter(
     "How much later than asked the event loop of the service ran a timer.",
 )
 EVENT_LOOP_BLOCKED = Meter(
-    "watchglass.event_loop.blocked",
-    "counter",
-    "{block}",
-    "How often one callback held the event loop of the service for too long.",
+    "watchglass.event_loop.blocked", "counter", "{block}", "Callbacks that held the event loop for too long."
 )
 PROCESS_CPU_UTILIZATION = Meter(
     "process.cpu.utilization", "gauge", "1", "CPU time of the process over elapsed time and CPUs.", across="process"
