@@ -82,12 +82,18 @@ def test_merging_processes_and_intervals_changes_nothing() -> None:
     assert histograms.percentile(apart, 0.95) == histograms.percentile(packed(values), 0.95)
 
 
-def test_a_large_table_is_cut_into_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_of_pairs_does_not_matter_nor_does_an_index_that_is_there_twice_or_with_nothing() -> None:
     source = random.Random(9)
     groups = [packed([source.lognormvariate(0, 4) for _ in range(20)]) for _ in range(50)] + [b""]
-    whole = histograms.percentiles(groups, (0.5, 0.95))
-    monkeypatch.setattr(histograms, "_MOST_CELLS", 3000)
-    assert histograms.percentiles(groups, (0.5, 0.95)).tolist()[:-1] == whole.tolist()[:-1]
+    whole = histograms.percentiles(groups, (0.5, 0.95)).tolist()
+    mixed = []
+    for group in groups:
+        pairs = [group[start : start + 6] for start in range(0, len(group), 6)]
+        source.shuffle(pairs)
+        mixed.append(b"".join([*pairs, *(pair[:2] + bytes(4) for pair in pairs)]))
+    assert histograms.percentiles(mixed, (0.5, 0.95)).tolist()[:-1] == whole[:-1]
+    twice = histograms.percentiles([group * 2 for group in groups], (0.5, 0.95)).tolist()
+    assert all(one == pytest.approx(other, rel=WORST) for one, other in zip(twice[:-1], whole[:-1], strict=True))
 
 
 def test_nothing_measured_is_no_percentile() -> None:

@@ -6,16 +6,13 @@ any number of times: what `string_agg` makes of rows. NumPy is imported here, so
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import isnan, nan
 
 import numpy as np
 
 from watchglass.analysis.buckets import PER_DOUBLING, ZERO
-from watchglass.analysis.points import PAIRS, Floats
-
-_MOST_CELLS = 2_000_000
-"""Counts laid out at once: 16 MB."""
+from watchglass.analysis.points import PAIRS, Floats, Integers
 
 
 def percentiles(
@@ -29,11 +26,20 @@ def percentiles(
     The nearest rank k = ceil(q * n), placed inside its bucket by logarithmic interpolation at (k - 0.5 - before) / c
     and kept within the smallest and largest value seen (`lows`, `highs`): at most 2.2 % from the exact value.
     """
+    row, indexes, counts = _sorted(packed)
+    cumulative = np.concatenate(([0], np.cumsum(counts)))
+    first = np.searchsorted(row, np.arange(len(packed) + 1))
+    before, total = cumulative[first[:-1]], np.diff(cumulative[first])
     result = np.full((len(packed), len(quantiles)), nan)
-    for first, indexes, counts in _dense(packed):
-        cumulative = counts.cumsum(axis=1)
-        for column, quantile in enumerate(quantiles):
-            result[first : first + len(counts), column] = _at(quantile, indexes, counts, cumulative)
+    there = np.flatnonzero(total)
+    for column, quantile in enumerate(quantiles):
+        # 0.07 * 100 is 7.000000000000001: a rank is not pushed up by the last digit of a float.
+        rank = np.maximum(1.0, np.ceil(quantile * total[there] * (1 - 1e-12)))
+        found = np.searchsorted(cumulative[1:], before[there] + rank.astype(np.int64))
+        inside = (rank - 0.5 - (cumulative[found] - before[there])) / counts[found]
+        with np.errstate(over="ignore"):
+            values = np.exp2((indexes[found] + inside) / PER_DOUBLING)
+        result[there, column] = np.where(indexes[found] == ZERO, 0.0, values)
     return _within(result, lows, highs)
 
 
@@ -59,37 +65,20 @@ def counts_over(packed: Sequence[bytes], threshold: float) -> list[int]:
     return result
 
 
-def _dense(packed: Sequence[bytes]) -> Iterator[tuple[int, Floats, Floats]]:
-    """Chunks of histograms side by side: number of the first, index of each column (zeros come first), counts."""
+def _sorted(packed: Sequence[bytes]) -> tuple[Integers, Integers, Integers]:
+    """The buckets of all histograms, in order: the number of the histogram, the index, and the count, never zero."""
     pairs = np.frombuffer(b"".join(packed), PAIRS)
-    index = pairs["index"].astype(np.int64)
-    above = index[index != ZERO]
-    lowest, highest = (int(above.min()), int(above.max())) if above.size else (0, -1)
-    width = highest - lowest + 2
-    column = np.where(index == ZERO, 0, index - lowest + 1)
-    ends = np.cumsum([0, *(len(one) // PAIRS.itemsize for one in packed)])
-    row = np.repeat(np.arange(len(packed)), np.diff(ends))
-    most = max(1, _MOST_CELLS // width)
-    for first in range(0, len(packed), most):
-        last = min(first + most, len(packed))
-        part = slice(ends[first], ends[last])
-        cells = (row[part] - first) * width + column[part]
-        laid = np.bincount(cells, weights=pairs["count"][part], minlength=(last - first) * width)
-        yield first, np.arange(lowest - 1.0, highest + 1.0), laid.reshape(last - first, width).astype(np.float64)
-
-
-def _at(quantile: float, indexes: Floats, laid: Floats, cumulative: Floats) -> Floats:
-    """The interpolated value at one quantile of each row; NaN where the row is empty."""
-    total = cumulative[:, -1]
-    # 0.07 * 100 is 7.000000000000001: a rank is not pushed up by the last digit of a float.
-    rank = np.maximum(1.0, np.ceil(quantile * total * (1 - 1e-12)))
-    column = np.minimum((cumulative < rank[:, None]).sum(axis=1), len(indexes) - 1)
-    rows = np.arange(len(laid))
-    inside = laid[rows, column]
-    before = cumulative[rows, column] - inside
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        value = np.exp2((indexes[column] + (rank - 0.5 - before) / inside) / PER_DOUBLING)
-    return np.where(total == 0, nan, np.where(column == 0, 0.0, value))
+    lengths = [len(one) // PAIRS.itemsize for one in packed]
+    keys = np.repeat(np.arange(len(packed)) << 16, lengths) + (pairs["index"].astype(np.int64) - ZERO)
+    counts = pairs["count"].astype(np.int64)
+    if (np.diff(keys, prepend=-1) <= 0).any():  # not as the store answers them, each in order and each index once
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        keys, counts = ordered[starts], np.add.reduceat(counts[order], starts)
+    if not counts.all():
+        keys, counts = keys[counts > 0], counts[counts > 0]
+    return keys >> 16, (keys & 0xFFFF) + ZERO, counts
 
 
 def _within(values: Floats, lows: Sequence[float | None], highs: Sequence[float | None]) -> Floats:

@@ -117,8 +117,11 @@ def _add_up_pairs(group: Integers, pairs: NDArray[np.void], groups: int) -> tupl
     """The pairs of each group, an index once, and how many those are; a count beyond 32 bits takes several pairs."""
     if not len(pairs):
         return np.zeros(groups, np.int64), pairs
-    keys, inverse = np.unique(group * (2 * _OFFSET) + pairs["index"] + _OFFSET, return_inverse=True)
-    counts = np.bincount(inverse, weights=pairs["count"]).astype(np.int64)
+    keys = group * (2 * _OFFSET) + pairs["index"] + _OFFSET
+    order = np.argsort(keys, kind="stable")  # runs that are in order are merged, not sorted anew
+    ordered = keys[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    keys, counts = ordered[starts], np.add.reduceat(pairs["count"][order].astype(np.int64), starts)
     if counts.max(initial=0) > _MOST:
         parts = -(-counts // _MOST)
         keys = np.repeat(keys, parts)

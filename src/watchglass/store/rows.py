@@ -64,7 +64,7 @@ class Rows:
         self._sequence = batch.sequence
         self._bounds = bounds
         self._encoding = bounds.encoding
-        self.series = {point.series.id: self._series(point.series) for point in batch.points}
+        self.series = {point.series.id: point.series for point in batch.points}
         self.blocks = self._blocks(batch.points)
         self.logs = [self._log(position, record) for position, record in enumerate(batch.logs)]
         self.traces = [self._trace(position, trace) for position, trace in enumerate(batch.traces)]
@@ -81,24 +81,31 @@ class Rows:
         chunk = CHUNKS[MINUTE]
         return sorted({row[0].timestamp() // chunk * chunk for row in self.blocks if row[0] < settled})
 
-    def _time(self, table: str, nanoseconds: int) -> datetime:
-        time = _moment(nanoseconds)
-        within = self._bounds.within(table, time)
-        self.clamped += within != time
-        return within
-
-    def _series(self, series: Series) -> Row:
+    def of_series(self, series: Series) -> Row:
+        """The row of a series, for those that the store does not know."""
         attributes = storable_json(dict(series.attributes), self._encoding)
         return series.id, storable(series.name, self._encoding), series.kind, series.unit, attributes
 
+    def _time(self, table: str, nanoseconds: int, records: int = 1) -> datetime:
+        time = _moment(nanoseconds)
+        within = self._bounds.within(table, time)
+        self.clamped += records * (within != time)
+        return within
+
     def _blocks(self, points: Iterable[Point]) -> list[Row]:
         """A row for all points of a metric at one time, a column of arrays per value."""
-        alike: dict[tuple[datetime, str, bool], list[Point]] = {}
+        alike: dict[tuple[int, str, bool], list[Point]] = {}
         for point in points:
-            time = self._time("metrics_10s", point.time * 1_000_000_000)
-            key = time, storable(point.series.name, self._encoding), point.buckets is not None
-            alike.setdefault(key, []).append(point)
-        return [(*key[:2], self._instance_id, *_columns(some, histogram=key[2])) for key, some in alike.items()]
+            alike.setdefault((point.time, point.series.name, point.buckets is not None), []).append(point)
+        return [
+            (
+                self._time("metrics_10s", time * 1_000_000_000, len(some)),
+                storable(name, self._encoding),
+                self._instance_id,
+                *_columns(some, histogram=histogram),
+            )
+            for (time, name, histogram), some in alike.items()
+        ]
 
     def _log(self, position: int, record: LogRecord) -> Row:
         return (

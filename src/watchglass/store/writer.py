@@ -135,7 +135,7 @@ class Writer:
         return True
 
     async def _add(self, connection: Connection, rows: Rows) -> None:
-        new = sorted(row for id, row in rows.series.items() if id not in self._known)
+        new = sorted(rows.of_series(series) for id, series in rows.series.items() if id not in self._known)
         if new:
             await connection.execute(sql.load("metrics")["add_series"], *_columns(new))
         await _copy(connection, "metrics_10s", BLOCKS, rows.blocks)
