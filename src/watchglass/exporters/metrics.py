@@ -51,22 +51,22 @@ class MetricDeltas:
         for state in states:
             before = self._taken.get((state.meter, state.values))
             if state.buckets is not None:
-                gain = _histogram_gain(state, before)
+                gain = histogram_gain(state, before)
             elif state.meter.kind == "counter":
-                gain = _counter_gain(state, before)
+                gain = counter_gain(state, before)
             else:
                 gain = replace(state, count=1, min=state.sum, max=state.sum) if isfinite(state.sum) else None
             if gain is not None:
                 yield gain
 
 
-def _counter_gain(state: State, before: State | None) -> State | None:
+def counter_gain(state: State, before: State | None) -> State | None:
     """The increase; a counter that went down began anew."""
     start = before.sum if before is not None and before.sum <= state.sum else 0.0
     return replace(state, sum=state.sum - start, count=1) if state.sum > start else None
 
 
-def _histogram_gain(state: State, before: State | None) -> State | None:
+def histogram_gain(state: State, before: State | None) -> State | None:
     """The values that came; their smallest and largest as narrow as bounds and buckets tell."""
     if before is None or before.count > state.count:
         return state if state.count else None

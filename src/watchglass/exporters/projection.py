@@ -30,7 +30,7 @@ class Projection:
         for state in states:
             key = (state.meter, self._attributes(state))
             known = merged.get(key)
-            merged[key] = state if known is None else _sum(known, state)
+            merged[key] = state if known is None else summed(known, state)
         return merged
 
     def _attributes(self, state: State) -> Attributes:
@@ -69,7 +69,8 @@ def breakdowns(states: Iterable[State]) -> Iterator[State]:
             yield State(state.meter.breakdown, (OVERFLOW,) if overflow else of_counter, float(state.count))
 
 
-def _sum(one: State, other: State) -> State:
+def summed(one: State, other: State) -> State:
+    """Two states of what is one series outside, as one."""
     buckets = one.buckets
     if one.buckets is not None and other.buckets is not None:
         buckets = dict(Counter(one.buckets) + Counter(other.buckets))

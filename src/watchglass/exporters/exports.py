@@ -1,0 +1,96 @@
+"""The ways out of the process, side by side: the store's pipeline and, where a collector is named, OTLP."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from watchglass.exporters.otlp.destinations import destinations
+from watchglass.exporters.pipeline import Pipeline
+from watchglass.records import Collect, Instance, LogRecord, State, Trace
+from watchglass.settings import Settings
+
+if TYPE_CHECKING:
+    from watchglass.exporters.otlp.export import OtlpExport
+
+
+class Exports:
+    """Takes each record once and has it leave by every way. Making it starts nothing, and without OTLP loads nothing.
+
+    `collect`, `retire` and `overflowed` are the recorder's; `dropped` is told signal, reason and number of what OTLP
+    lost; `host_sends` says of a trace whether the host's own exporter has it already.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        instance: Instance,
+        collect: Collect,
+        retire: Callable[[], Sequence[State]],
+        *,
+        overflowed: Callable[[], int] = int,
+        dropped: Callable[[str, str, int], None] = lambda signal, reason, number: None,
+        host_sends: Callable[[], bool] = bool,
+    ) -> None:
+        self._retire = retire
+        self._host_sends = host_sends
+        self.pipeline = Pipeline(settings, instance, collect, retire=self.retire, overflowed=overflowed)
+        self.otlp: OtlpExport | None = None
+        found = destinations(settings.opentelemetry)
+        if found:
+            from watchglass.exporters.otlp.export import OtlpExport
+
+            self.otlp = OtlpExport(
+                settings,
+                found,
+                lambda: self.pipeline.instance,
+                self.pipeline.collect,
+                retire=retire,
+                dropped=dropped,
+            )
+
+    def offer_log(self, record: LogRecord) -> None:
+        """Have the line leave. Any thread; never waits."""
+        self.pipeline.offer_log(record)
+        if self.otlp is not None:
+            self.otlp.offer_log(record)
+
+    def offer_trace(self, trace: Trace) -> None:
+        """Have the trace leave; by OTLP unless the host sends it itself. Any thread; never waits."""
+        self.pipeline.offer_trace(trace)
+        if self.otlp is not None and not self._host_sends():
+            self.otlp.offer_trace(trace)
+
+    def retire(self) -> Sequence[State]:
+        """Let go of series that nobody uses."""
+        return self.otlp.retire() if self.otlp is not None else self._retire()
+
+    def start(self) -> None:
+        """Begin to export; more than once is once."""
+        self.pipeline.start()
+        if self.otlp is not None:
+            self.otlp.start()
+
+    def stop(self) -> None:
+        """Send what is left by every way at once, within the shutdown timeout."""
+        if self.otlp is not None:
+            self.otlp.end()
+        self.pipeline.stop()
+        if self.otlp is not None:
+            self.otlp.join()
+
+
+def instance_of(settings: Settings) -> Instance:
+    """This process, as a resource of OpenTelemetry; its id is new, so that no two processes share one."""
+    return Instance(
+        service_name=settings.service,
+        service_namespace=settings.resource.get("service.namespace", ""),
+        service_version=settings.service_version,
+        instance_id=str(uuid4()),
+        host=settings.host_name,
+        pid=os.getpid(),
+        started_at=time.time(),
+    )

@@ -1,0 +1,123 @@
+"""Which signals go by OTLP, how, and how often: OpenTelemetry's standard variables.
+
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/ - what is not read here (headers, timeouts, compression,
+certificates, the endpoints themselves) the stock exporters read for themselves. One difference: without any endpoint,
+and without `otlp` among a signal's exporters, nothing is sent; the specification would try localhost.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from watchglass import guard
+from watchglass.errors import ExtraMissing
+
+Signal = Literal["traces", "metrics", "logs"]
+
+SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
+
+_PACKAGES = {
+    "grpc": "opentelemetry.exporter.otlp.proto.grpc",
+    "http/protobuf": "opentelemetry.exporter.otlp.proto.http",
+}
+_CLASSES = {
+    "traces": ("trace_exporter", "OTLPSpanExporter"),
+    "metrics": ("metric_exporter", "OTLPMetricExporter"),
+    "logs": ("_log_exporter", "OTLPLogExporter"),
+}
+_INTERVALS: dict[Signal, tuple[str, float]] = {
+    "traces": ("OTEL_BSP_SCHEDULE_DELAY", 5_000),
+    "metrics": ("OTEL_METRIC_EXPORT_INTERVAL", 60_000),
+    "logs": ("OTEL_BLRP_SCHEDULE_DELAY", 1_000),
+}
+_BATCHES = {"traces": "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "logs": "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"}
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where one signal goes: by which protocol, every how many seconds, at most so many records at once.
+
+    `delta`: what was gained since the last export, in place of all since the start.
+    """
+
+    signal: Signal
+    protocol: str
+    interval: float
+    batch: int
+    delta: bool = False
+
+    def open(self) -> Any:
+        """The stock exporter of the signal; its settings are the standard variables. Not for the host's threads."""
+        module, name = _CLASSES[self.signal]
+        return getattr(importlib.import_module(f"{_PACKAGES[self.protocol]}.{module}"), name)()
+
+
+def destinations(variables: Mapping[str, str]) -> list[Destination]:
+    """The signals that go by OTLP; what stands in the way of one is logged."""
+    wanted = [_destination(signal, variables) for signal in SIGNALS if _is_wanted(signal, variables)]
+    return [one for one in wanted if _is_possible(one)]
+
+
+def _is_wanted(signal: Signal, variables: Mapping[str, str]) -> bool:
+    named = variables.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
+    if named:
+        return "otlp" in (name.strip() for name in named.split(","))
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    return any(variables.get(name, "").strip() for name in endpoints)
+
+
+def _destination(signal: Signal, variables: Mapping[str, str]) -> Destination:
+    general = variables.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").strip()
+    protocol = variables.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", "").strip() or general
+    variable, default = _INTERVALS[signal]
+    preference = variables.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").strip().lower()
+    return Destination(
+        signal,
+        protocol or "http/protobuf",
+        _number(variables, variable, default) / 1000,
+        int(_number(variables, _BATCHES.get(signal, ""), 512)),
+        delta=signal == "metrics" and preference in ("delta", "lowmemory"),
+    )
+
+
+def _number(variables: Mapping[str, str], name: str, default: float) -> float:
+    """The number in a variable; what is none, or not positive, is warned of and is the default, as specified."""
+    text = variables.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 1 <= number < 1e9:
+        guard.logger.warning("%s is %r, which is no positive number; it is taken as %g", name, text, default)
+        return default
+    return number
+
+
+def _is_possible(destination: Destination) -> bool:
+    package = _PACKAGES.get(destination.protocol)
+    if package is None:
+        guard.logger.warning(
+            "%s cannot be sent by OTLP as %r; set OTEL_EXPORTER_OTLP_PROTOCOL to grpc or http/protobuf",
+            destination.signal,
+            destination.protocol,
+        )
+        return False
+    if _is_installed(package):
+        return True
+    distribution = package.replace(".", "-")
+    missing = ExtraMissing(feature=f"Sending {destination.signal} by OTLP", package=distribution, extra="otlp")
+    guard.logger.warning("%s", missing)
+    return False
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
