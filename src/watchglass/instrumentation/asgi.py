@@ -19,6 +19,7 @@ from watchglass.instrumentation.attributes import KNOWN_METHODS, OTHER_METHOD
 from watchglass.instrumentation.budget import Budget
 from watchglass.instrumentation.exchange import Exchange, Instruments, Message, Receive, Send
 from watchglass.instrumentation.native import SCOPE_KEY
+from watchglass.instrumentation.outbound import Outbound
 from watchglass.instrumentation.own import OwnPaths
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.roots import MARK, Roots
@@ -115,7 +116,9 @@ class Layer:
     def __init__(self, app: Any, observer: Observer, inside: bool = False) -> None:
         recorder, settings = observer.recorder, observer.settings
         tail = Tail(settings, recorder, observer.offer_trace)
-        self._instruments = Instruments(Roots(app, recorder.clock), recorder, tail, observer.budget or Budget(recorder))
+        self._instruments = Instruments(
+            Roots(app, recorder.clock), recorder, tail, observer.budget or Budget(recorder), Outbound(recorder.clock)
+        )
         self._observer = observer
         self._own = OwnPaths(app, observer.own_app, observer.own_exact, observer.own_prefixes)
         self._inside = inside and self._own.move_inside()
@@ -206,6 +209,7 @@ class Layer:
         self.stopped = True
         self._own.move_outside()
         self._instruments.roots.step_aside()
+        self._instruments.outbound.stop()
 
 
 def _pattern(excluded: str) -> re.Pattern[str] | None:

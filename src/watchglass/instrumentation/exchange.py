@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from watchglass import guard, meters
 from watchglass.instrumentation.attributes import error_type
 from watchglass.instrumentation.budget import Budget, Spent
+from watchglass.instrumentation.outbound import Outbound
 from watchglass.instrumentation.propagation import response_headers
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.roots import Root, Roots
@@ -31,6 +32,7 @@ class Instruments(NamedTuple):
     recorder: Recorder
     tail: Tail
     budget: Budget
+    outbound: Outbound
 
 
 class Exchange:
@@ -71,6 +73,7 @@ class Exchange:
             meters.HTTP_SERVER_ACTIVE_REQUESTS, (root.request.method, self._scheme)
         )
         self._active.add(1)
+        instruments.outbound.meet()
         root.attach()
 
     async def receive(self) -> Message:
