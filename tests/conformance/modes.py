@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanKind
 
 from watchglass.instrumentation.contrib_packages import ContribPackages
 from watchglass.instrumentation.native import Native
+from watchglass.instrumentation.recorder import Recorder
 
 
 class Mode:
@@ -40,6 +41,18 @@ class Mode:
     def prepare(self, app: Any) -> None:
         """Instrument the application as the host would."""
 
+    spans_of_contrib = False
+    """Whether the spans of statements and commands are contrib's."""
+
+    def instrument_clients(self) -> None:
+        """Instrument asyncpg and redis-py as the host would, before we do."""
+
+    def take_clients(self, recorder: Recorder) -> None:
+        """Do what `observe` does once our own instrumentors are at work."""
+
+    def leave_clients(self) -> None:
+        """Undo `take_clients`."""
+
     def spans(self, kind: SpanKind | None = None) -> list[ReadableSpan] | None:
         """The spans that the host exported; None where it exports none."""
         return None
@@ -57,18 +70,30 @@ class Plain(Mode):
     """The host does not use OpenTelemetry."""
 
 
-class ContribSpans(Mode):
-    """The host does not use OpenTelemetry and has `instrumentation="contrib"`."""
+class BySetting(Mode):
+    """The service has `instrumentation="contrib"`."""
+
+    spans_of_contrib = True
+
+    def begin(self) -> None:
+        self.packages = ContribPackages()
+
+    def enter(self, app: Any) -> None:
+        self.packages.enter(app)
+        self.last.callback(self.packages.leave, app)
+
+    def take_clients(self, recorder: Recorder) -> None:
+        self.packages.instrument(recorder)
+
+    def leave_clients(self) -> None:
+        self.packages.uninstrument()
+
+
+class ContribSpans(BySetting):
+    """That, and the host does not use OpenTelemetry."""
 
     def prepare(self, app: Any) -> None:
-        spans_by_contrib(self, app)
-
-
-def spans_by_contrib(mode: Mode, app: Any) -> None:
-    """Do for an application what `observe` does with `instrumentation="contrib"`."""
-    packages = ContribPackages()
-    packages.enter(app)
-    mode.last.callback(packages.leave, app)
+        self.enter(app)
 
 
 class Exporting(Mode):
@@ -106,8 +131,23 @@ class Exporting(Mode):
         return sum(getattr(point, "count", 0) for point in points)
 
 
+def instrument_clients(mode: Mode) -> None:
+    """Have contrib's instrumentors of clients at work, as the host would."""
+    from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
+    from opentelemetry.instrumentation.redis import RedisInstrumentor
+
+    for instrumentor in (AsyncPGInstrumentor(), RedisInstrumentor()):
+        instrumentor.instrument()
+        mode.last.callback(instrumentor.uninstrument)
+
+
 class Contrib(Exporting):
-    """The host called contrib's `FastAPIInstrumentor.instrument_app`."""
+    """The host called contrib's `FastAPIInstrumentor.instrument_app`, and the others' `instrument`."""
+
+    spans_of_contrib = True
+
+    def instrument_clients(self) -> None:
+        instrument_clients(self)
 
     metric = "http.server.duration"
 
@@ -122,7 +162,11 @@ class Started(Exporting):
     """The service was started by `opentelemetry-instrument`: every application is instrumented as it is made."""
 
     metric = "http.server.duration"
+    spans_of_contrib = True
     alone = 0
+
+    def instrument_clients(self) -> None:
+        instrument_clients(self)
 
     def begin(self) -> None:
         from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
@@ -141,13 +185,13 @@ class Started(Exporting):
         return (super().requests() or 0) - self.alone
 
 
-class ExportingContribSpans(Exporting):
-    """The host set its global providers, and has `instrumentation="contrib"`."""
+class ExportingContribSpans(BySetting, Exporting):
+    """That, and the host set its global providers."""
 
     metric = "http.server.duration"
 
     def instrument(self, app: Any) -> None:
-        spans_by_contrib(self, app)
+        self.enter(app)
 
 
 class OwnTelemetry(Exporting):

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from fastapi import FastAPI
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from watchglass import guard
 from watchglass.errors import ExtraMissing
@@ -24,6 +25,8 @@ from watchglass.instrumentation.recorder import Recorder
 
 CLIENTS: Final = {"postgresql": ("asyncpg", "AsyncPGInstrumentor"), "redis": ("redis", "RedisInstrumentor")}
 """For each system the library, and contrib's instrumentor of it."""
+
+Call = Callable[..., Awaitable[Any]]
 
 _PACKAGE = "opentelemetry.instrumentation."
 _ASKING = ("execute", "executemany", "fetch", "fetchval", "fetchrow")
@@ -53,7 +56,7 @@ class ContribPackages:
                 self._instrumented[system] = instrumentor
         operations.spans_elsewhere.update(self._instrumented)
         if "postgresql" in self._instrumented:
-            _take_keywords(self._patches)
+            _mend(self._patches)
 
     def uninstrument(self) -> None:
         """Undo `instrument`. Before our own instrumentors."""
@@ -99,15 +102,26 @@ def _load(library: str, name: str) -> Any:
         raise ExtraMissing(feature="WATCHGLASS_INSTRUMENTATION=contrib", package=package, extra="contrib") from None
 
 
-def _take_keywords(patches: Patches) -> None:
-    """Contrib looks for a statement among the positional arguments only, and fails where it is none of them."""
+def _mend(patches: Patches) -> None:
+    """Have contrib's instrumentor of asyncpg break no call, and make no span for a row or a pool's reset.
+
+    It looks for a statement among the positional arguments only, and fails where it is none of them.
+    """
     import asyncpg
+    import asyncpg.cursor
 
     for name in _ASKING:
         patches.replace(asyncpg.Connection, name, _positional)
+    patches.replace(asyncpg.Connection, "reset", _unseen(lambda connection: True))
+    patches.replace(asyncpg.cursor.CursorIterator, "__anext__", _unseen(_has_a_row))
 
 
-def _positional(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _has_a_row(cursor: Any) -> bool:
+    """Whether the next row, or the end, is there without asking the server."""
+    return bool(getattr(cursor, "_buffer", False) or getattr(cursor, "_exhausted", False))
+
+
+def _positional(method: Call) -> Call:
     @functools.wraps(method)
     async def call(connection: Any, *args: Any, **kwargs: Any) -> Any:
         if not args:
@@ -115,3 +129,17 @@ def _positional(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitabl
         return await method(connection, *args, **kwargs)
 
     return call
+
+
+def _unseen(when: Callable[[Any], bool]) -> Callable[[Call], Call]:
+    def make(method: Call) -> Call:
+        @functools.wraps(method)
+        async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if not when(self):
+                return await method(self, *args, **kwargs)
+            with suppress_instrumentation():
+                return await method(self, *args, **kwargs)
+
+        return call
+
+    return make

@@ -1,0 +1,325 @@
+"""The table of statements and commands: in every mode each is measured once, and has one span, ours or contrib's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import pytest
+import redis
+import redis.asyncio
+from fastapi import FastAPI
+from opentelemetry.trace import SpanKind
+
+from conformance.modes import Contrib, Mode, Started
+from support.asgi import Observed, get, observe
+from watchglass import guard
+from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
+from watchglass.instrumentation.caches import CacheTypes
+from watchglass.instrumentation.redis import RedisInstrumentor
+from watchglass.instrumentation.redis_observer import RedisObserver
+from watchglass.meters import CACHE_LOOKUPS, DB_CLIENT_OPERATION_DURATION
+
+ITEM = "SELECT title FROM documents WHERE id = $1"
+SLOW = "SELECT pg_sleep(5)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What an application does, what is measured of it, and how many spans contrib makes of it: by our setting, and by
+    the host's own instrumentation if that is another number, for it has one for a row and for a pool's reset."""
+
+    name: str
+    work: Callable[[Any], Awaitable[Any]]
+    measured: dict[str, int]
+    contrib: int
+    hits: dict[tuple[str, str], int] = field(default_factory=dict)
+    by_host: int | None = None
+
+
+@contextlib.asynccontextmanager
+async def connection(url: str) -> AsyncIterator[Any]:
+    connected = await asyncpg.connect(url)
+    try:
+        yield connected
+    finally:
+        await connected.close()
+
+
+def on_connection(work: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+    async def whole(url: str) -> None:
+        async with connection(url) as connected:
+            await work(connected)
+
+    return whole
+
+
+def on_pool(work: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+    async def whole(url: str) -> None:
+        async with asyncpg.create_pool(url, min_size=1, max_size=2) as pool:
+            await work(pool)
+
+    return whole
+
+
+async def prepared(connected: Any) -> None:
+    statement = await connected.prepare(ITEM)
+    await statement.fetch(1)
+    await statement.fetchval(2)
+
+
+async def cursor(connected: Any) -> None:
+    async with connected.transaction():
+        assert [r async for r in connected.cursor("SELECT id FROM documents", prefetch=2)] != []
+
+
+async def savepoint(connected: Any) -> None:
+    async with connected.transaction():
+        with contextlib.suppress(asyncpg.DivisionByZeroError):
+            async with connected.transaction():
+                await connected.execute("SELECT 1/0")
+
+
+async def times_out(connected: Any) -> None:
+    with pytest.raises(asyncio.TimeoutError):
+        await connected.fetch(SLOW, timeout=0.05)
+
+
+async def is_cancelled(connected: Any) -> None:
+    task = asyncio.create_task(connected.fetch(SLOW))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def acquires(pool: Any) -> None:
+    for _ in range(2):
+        async with pool.acquire() as connected:
+            await connected.fetchval(ITEM, 1)
+
+
+async def at_once(pool: Any) -> None:
+    await asyncio.gather(*(pool.fetchval(ITEM, number) for number in (1, 2, 3)))
+
+
+async def listens_to_queries(connected: Any) -> None:
+    heard: list[str] = []
+    connected.add_query_logger(lambda record: heard.append(record.query))
+    await connected.fetch(ITEM, 1)
+    await asyncio.sleep(0.01)  # asyncpg calls them soon, not at once
+    assert heard == [ITEM]
+
+
+def statement(
+    name: str, work: Any, measured: dict[str, int], contrib: int, on: Any = on_connection, by_host: int | None = None
+) -> Row:
+    return Row(name, on(work), measured, contrib, by_host=by_host)
+
+
+SELECT = "SELECT documents"
+SQL = [
+    statement("fetch", lambda c: c.fetch(ITEM, 1), {SELECT: 1}, 1),
+    statement("fetch by keyword", lambda c: c.fetch(query="SELECT id FROM documents"), {SELECT: 1}, 1),
+    statement("fetchrow", lambda c: c.fetchrow(ITEM, 1), {SELECT: 1}, 1),
+    statement("fetchval by keyword", lambda c: c.fetchval(query="SELECT id FROM documents", column=0), {SELECT: 1}, 1),
+    statement("execute", lambda c: c.execute("DELETE FROM documents WHERE id = 3"), {"DELETE documents": 1}, 1),
+    statement("execute with arguments", lambda c: c.execute(ITEM, 1), {SELECT: 1}, 1),
+    statement("executemany", lambda c: c.executemany(ITEM, args=[(1,), (2,)]), {SELECT: 1}, 1),
+    statement("prepared", prepared, {f"PREPARE {SELECT}": 1, SELECT: 2}, 2),
+    statement("a cursor", cursor, {"BEGIN": 1, SELECT: 1, "COMMIT": 1}, 5, by_host=8),
+    statement("COPY out", lambda c: c.copy_from_table("documents", output=io.BytesIO()), {'COPY "documents"': 1}, 0),
+    statement(
+        "COPY in", lambda c: c.copy_records_to_table("documents", records=[(9, "9")]), {'COPY "documents"': 1}, 0
+    ),
+    statement(
+        "a savepoint", savepoint, {"BEGIN": 1, "SAVEPOINT": 1, "SELECT!22012": 1, "ROLLBACK TO": 1, "COMMIT": 1}, 5
+    ),
+    statement("a timeout", times_out, {"SELECT!TimeoutError": 1}, 1),
+    statement("cancellation", is_cancelled, {"SELECT!CancelledError": 1}, 1),
+    statement("a query logger of the application", listens_to_queries, {SELECT: 1}, 1),
+    statement("a pool", lambda pool: pool.fetch(ITEM, 1), {SELECT: 1}, 1, on_pool, 2),
+    statement("acquiring and releasing", acquires, {SELECT: 2}, 2, on_pool, 4),
+    statement("concurrently", at_once, {SELECT: 3}, 3, on_pool, 6),
+]
+
+
+def command(name: str, work: Any, measured: dict[str, int], contrib: int, **hits: int) -> Row:
+    async def whole(url: str) -> None:
+        async with redis.asyncio.Redis.from_url(url) as client:
+            await work(client)
+
+    return Row(name, whole, measured, contrib, {tuple(key.split("_")): count for key, count in hits.items()})  # type: ignore[misc]
+
+
+async def pipeline(client: Any) -> None:
+    async with client.pipeline(transaction=False) as pipe:
+        await pipe.get("session:1").get("session:none").execute()
+
+
+async def transaction(client: Any) -> None:
+    async with client.pipeline(transaction=True) as pipe:
+        await pipe.set("session:2", "2").get("session:2").execute()
+
+
+async def publishes(client: Any) -> None:
+    async with client.pubsub() as listener:
+        await listener.subscribe("news")
+        await client.publish("news", "hello")
+
+
+async def fails(client: Any) -> None:
+    with pytest.raises(redis.ResponseError):
+        await client.lpush("session:1", "x")
+
+
+REDIS = [
+    command("GET found", lambda c: c.get("session:1"), {"GET": 1}, 1, session_hit=1),
+    command("GET in vain", lambda c: c.get("session:none"), {"GET": 1}, 1, session_miss=1),
+    command("MGET", lambda c: c.mget("session:1", "session:none"), {"MGET": 1}, 1, session_hit=1, session_miss=1),
+    command("GETEX", lambda c: c.getex("session:1"), {"GETEX": 1}, 1, session_hit=1),
+    command("HGET", lambda c: c.hget("page:1", "title"), {"HGET": 1}, 1, page_hit=1),
+    command("HMGET", lambda c: c.hmget("page:1", "title", "none"), {"HMGET": 1}, 1, page_hit=1, page_miss=1),
+    command("a probe", lambda c: c.exists("session:1"), {"EXISTS": 1}, 1),
+    command("another probe", lambda c: c.ttl("session:none"), {"TTL": 1}, 1),
+    command("a pipeline", pipeline, {"PIPELINE GET": 1}, 1, session_hit=1, session_miss=1),
+    command("a transaction", transaction, {"MULTI SET GET": 1}, 1, session_hit=1),
+    command("publishing", publishes, {"PUBLISH": 1}, 1),
+    command("a script", lambda c: c.eval("return redis.call('GET', KEYS[1])", 1, "session:1"), {"EVAL": 1}, 1),
+    command("an error", fails, {"LPUSH!ResponseError": 1}, 1),
+]
+
+
+@pytest.fixture
+async def sql(database_url: str) -> str:
+    async with connection(database_url) as connected:
+        await connected.execute("CREATE TABLE documents (id int PRIMARY KEY, title text)")
+        await connected.execute("INSERT INTO documents SELECT n, 'title ' || n FROM generate_series(1, 5) n")
+    return database_url
+
+
+@pytest.fixture
+async def cache(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(RedisObserver.__init__, "__defaults__", (CacheTypes(),))
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        await client.delete("session:2", "session:none")
+        await client.set("session:1", "1")
+        await client.hset("page:1", "title", "t")
+    return redis_url
+
+
+async def done_in_a_request(row: Row, mode: Mode, url: str) -> Observed:
+    """The row's work, done by a service in this mode."""
+    app = FastAPI()
+
+    @app.get("/work")
+    async def work() -> None:
+        await row.work(url)
+
+    mode.instrument_clients()
+    mode.prepare(app)
+    observed = observe(app)
+    ours = [AsyncPGInstrumentor(), RedisInstrumentor()]
+    for instrumentor in ours:
+        instrumentor.instrument(recorder=observed.recorder)
+    mode.take_clients(observed.recorder)
+    try:
+        call = await get(app, "/work")
+    finally:
+        mode.leave_clients()
+        for instrumentor in ours:
+            instrumentor.uninstrument()
+    if row.name.endswith("by keyword") and isinstance(mode, Contrib | Started):
+        assert call.error is None or isinstance(call.error, IndexError), (
+            "contrib, at work in the host, breaks this call"
+        )
+    else:
+        assert (call.status, call.error) == (200, None)
+    return observed
+
+
+def measured(observed: Observed) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for state in observed.recorder.collect():
+        if state.meter is DB_CLIENT_OPERATION_DURATION and state.count:
+            _, _, summary, _, _, error = state.values
+            counts[f"{summary}!{error}" if error else str(summary)] += state.count
+    return counts
+
+
+def statements(observed: Observed) -> list[Any]:
+    [kept] = observed.traces
+    return [span for span in kept.spans[1:] if span.name != "acquire connection"]
+
+
+def hosts(mode: Mode) -> list[Any]:
+    return [span for span in mode.spans(SpanKind.CLIENT) or () if span.name != "acquire connection"]
+
+
+def told(row: Row) -> Counter[str]:
+    """The names of the spans that we would make."""
+    counts: Counter[str] = Counter()
+    for summary, count in row.measured.items():
+        counts[summary.partition("!")[0]] += count
+    return counts
+
+
+def spans_are_right(row: Row, mode: Mode, observed: Observed) -> None:
+    [kept] = observed.traces
+    children, exported = statements(observed), hosts(mode)
+    assert {span.trace_id for span in children} <= {kept.root.trace_id}
+    around = {span.context.span_id for span in mode.spans(SpanKind.INTERNAL) or ()}
+    assert {span.parent_id for span in children} <= {kept.root.span_id} | around
+    if not mode.spans_of_contrib:
+        assert Counter(span.name for span in children) == told(row)
+        assert mode.spans() is None or Counter(span.name for span in exported) == told(row)
+        return
+    assert all(span.instrumentation_scope.name.startswith("opentelemetry.instrumentation.") for span in exported)
+    if isinstance(mode, Contrib | Started):
+        assert len(exported) == (row.by_host or row.contrib)
+        assert Counter(span.name for span in children) == told(row), "the host's are its own; we keep ours"
+    else:
+        assert len(children) == row.contrib
+        assert mode.spans() is None or {span.span_id for span in children} == {s.context.span_id for s in exported}
+
+
+@pytest.mark.parametrize("row", SQL, ids=lambda row: row.name)
+async def test_a_statement_is_measured_once_and_has_one_span(row: Row, mode: Mode, sql: str) -> None:
+    observed = await done_in_a_request(row, mode, sql)
+    if observed.traces[0].root.error == "IndexError":
+        return
+    assert measured(observed) == row.measured
+    spans_are_right(row, mode, observed)
+
+
+@pytest.mark.parametrize("row", REDIS, ids=lambda row: row.name)
+async def test_a_command_is_measured_once_and_has_one_span(row: Row, mode: Mode, cache: str) -> None:
+    observed = await done_in_a_request(row, mode, cache)
+    assert measured(observed) == row.measured
+    found = {s.values: int(s.sum) for s in observed.recorder.collect() if s.meter is CACHE_LOOKUPS and s.sum}
+    assert found == row.hits
+    spans_are_right(row, mode, observed)
+
+
+async def test_what_contrib_says_of_a_statement_is_kept_without_its_literals(mode: Mode, sql: str) -> None:
+    row = Row("", on_connection(lambda c: c.fetch("SELECT id FROM documents WHERE title = 'hunter2'")), {}, 1)
+    [span] = statements(await done_in_a_request(row, mode, sql))
+    assert "hunter2" not in str(span)
+    text = span.attributes.get("db.query.text") or span.attributes["db.statement"]
+    assert text == "SELECT id FROM documents WHERE title = ?"
+
+
+async def test_our_own_statements_are_nobodys_spans(mode: Mode, sql: str) -> None:
+    async def work(connected: Any) -> None:
+        with guard.as_own_work():
+            await connected.fetch(ITEM, 1)
+
+    observed = await done_in_a_request(Row("", on_connection(work), {}, 0), mode, sql)
+    assert statements(observed) == hosts(mode) == []
+    assert measured(observed) == {}
