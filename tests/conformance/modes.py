@@ -179,7 +179,8 @@ class Started(Exporting):
     def prepare(self, app: Any) -> None:
         """Nothing to do but to forget what the service did alone: that application was instrumented, too."""
         self.exporter.clear()
-        self.counts = self.alone = super().requests() or 1
+        self.alone = super().requests() or 0
+        self.counts = self.alone or 1
 
     def requests(self) -> int:
         return (super().requests() or 0) - self.alone

@@ -39,6 +39,20 @@ async def _passes(request: Request, call_next: Any) -> Any:
     return await call_next(request)
 
 
+class Patience:
+    """A middleware that answers 504 where the application takes too long."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            async with asyncio.timeout(0.05):
+                await self.app(scope, receive, send)
+        except TimeoutError:
+            await PlainTextResponse("too slow", 504)(scope, receive, send)
+
+
 def unauthorized() -> None:
     raise HTTPException(401, "who are you?")
 
@@ -66,6 +80,8 @@ def add_middleware(app: FastAPI, name: str) -> None:
         app.add_middleware(BaseHTTPMiddleware, dispatch=_passes)
     elif name == "copy":
         app.add_middleware(CopiesScope)
+    elif name == "patience":
+        app.add_middleware(Patience)
     else:
         app.add_middleware(CORSMiddleware, allow_origins=["https://other.test"])
 
@@ -164,6 +180,11 @@ def _failures(app: FastAPI) -> None:
     async def background_fails(tasks: BackgroundTasks) -> str:
         tasks.add_task(_fails)
         return "later"
+
+    @app.get("/times-out")
+    async def times_out() -> None:
+        async with asyncio.timeout(0.01):
+            await asyncio.Event().wait()
 
     @app.get("/forever")
     async def forever() -> None:

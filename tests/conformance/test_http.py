@@ -106,6 +106,7 @@ ROWS = [
     Row("an unhandled exception", "/boom", 500, "/boom", "RuntimeError", raises=True),
     Row("an unhandled exception in the thread pool", "/sync-boom", 500, "/sync-boom", "RuntimeError", raises=True),
     Row("a chained exception", "/chained", 500, "/chained", "ValueError", raises=True),
+    Row("a timeout in a handler", "/times-out", 500, "/times-out", "TimeoutError", raises=True),
     Row("an exception in a mounted FastAPI", "/sub/boom", 500, "/sub/boom", BACKGROUND, raises=True),
     Row("an exception that a handler answers", "/handled", 500, "/handled", "500"),
     Row("a stream", "/stream", route="/stream", stream=True),
@@ -208,6 +209,17 @@ async def test_a_preflight_that_a_middleware_answers_is_recorded(mode: Mode, fol
     observed = observe(app)
     assert (await preflight(app)).status == 200
     assert sum(observed.requests().values()) == 1
+
+
+async def test_a_timeout_that_a_middleware_answers_is_recorded_as_its_answer(mode: Mode, folder: Path) -> None:
+    app = service(folder, "patience")
+    mode.prepare(app)
+    observed = observe(app)
+    call = await get(app, "/forever")
+    assert (call.status, call.body) == (504, b"too slow")
+    assert observed.requests() == {("GET", "/forever", "504", "504"): 1}
+    assert observed.active() == 0
+    assert mode.server_spans() in (None, 1)
 
 
 async def converse(app: Any, path: str, *incoming: Message) -> Call:
