@@ -54,6 +54,11 @@ def elected(url: str, among: list[Worker]) -> Worker:
     return next(worker for worker in among if worker.pid == pid)
 
 
+def epochs_of(url: str, worker: Worker, number: int = 0) -> set[int]:
+    """In which epochs it has worked since there were so many notes."""
+    return {work.epoch for work in work_done(url)[number:] if work.pid == worker.pid}
+
+
 def check(work: list[Work]) -> None:
     """All of it was done by whoever held the lease; an epoch has one holder, and they follow each other."""
     assert all(one.rightful for one in work)
@@ -79,12 +84,14 @@ def test_a_holder_that_was_frozen_does_nothing_more_on_its_old_epoch(
     for freeze in (Worker.freeze, Worker.freeze_at_work):
         frozen = elected(store_url, workers)
         freeze(frozen)
+        held = epochs_of(store_url, frozen)
         [other] = [worker for worker in workers if worker is not frozen]
         elected(store_url, [other])
         begun = len(work_done(store_url))
         frozen.thaw()
         time.sleep(0.8)
-        assert workers_since(store_url, begun) == {other.pid}
+        # On a busy machine the other may lose its lease by itself; then this one may work again, in an epoch of its own.
+        assert not epochs_of(store_url, frozen, begun) & held
     check(work_done(store_url))
 
 
@@ -94,12 +101,13 @@ def test_a_holder_that_is_cut_off_is_replaced_and_what_it_sent_late_does_not_cou
     with Proxy(address) as proxy:
         holder = elected(store_url, [start(proxy.url)])
         other = start(address)
+        held = epochs_of(store_url, holder)
         proxy.cut()
         elected(store_url, [other])
         begun = len(work_done(store_url))
         proxy.mend()
         time.sleep(1.5)
-        assert workers_since(store_url, begun) == {other.pid}
+        assert not epochs_of(store_url, holder, begun) & held
         other.kill()
         assert elected(store_url, [holder]) is holder, "it is there to take over again"
     check(work_done(store_url))
