@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import uuid4
 
 from watchglass import guard
 from watchglass.api import paths
@@ -21,10 +19,11 @@ from watchglass.api.invitation import invite
 from watchglass.api.serving import OwnLoop
 from watchglass.errors import AlreadyObserving
 from watchglass.exporters import prometheus
-from watchglass.exporters.exports import Exports
+from watchglass.exporters.exports import Exports, instance_of
 from watchglass.exporters.workers.worker import Worker
 from watchglass.instrumentation.asgi import Observer, enter, layer_of, leave
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
+from watchglass.instrumentation.budget import Budget
 from watchglass.instrumentation.contrib_packages import ContribPackages
 from watchglass.instrumentation.logs import LoggingInstrumentor
 from watchglass.instrumentation.own_threads import OwnThreads
@@ -35,7 +34,6 @@ from watchglass.instrumentation.routes import clashes
 from watchglass.instrumentation.runtime import RuntimeInstrumentor
 from watchglass.jobs.elected import ElectedJobs
 from watchglass.meters import WATCHGLASS_DROPPED, WATCHGLASS_QUERY_DURATION
-from watchglass.records import Instance
 from watchglass.settings import Settings
 from watchglass.store.access import Access
 from watchglass.store.database import Database
@@ -96,7 +94,7 @@ class House:
         self.recorder = Recorder(settings.max_series, idle_seconds=60 * settings.series_idle_minutes)
         self.exports = Exports(
             settings,
-            _instance(settings),
+            instance_of(settings),
             self.recorder.collect,
             self.recorder.retire,
             overflowed=lambda: self.recorder.overflowed,
@@ -109,6 +107,7 @@ class House:
         self.pipeline.run_on_loop(ElectedJobs(settings, self.pipeline, self.recorder).run)
         self.own_loop = OwnLoop()
         self.runtime = RuntimeInstrumentor()
+        self.budget = Budget(self.recorder, self.runtime.lag)
         self.own_threads = OwnThreads(self.recorder)
         self._authorize = authorize
         self._exact = frozenset(settings.path_prefix + path for path in paths.EXACT)
@@ -131,6 +130,7 @@ class House:
             own_app=self._answer,
             own_exact=self._exact,
             own_prefixes=self._prefixes,
+            budget=self.budget,
         )
         self.contrib.enter(app)
         entered: App = enter(app, observer, inside=inside)
@@ -177,11 +177,14 @@ class House:
         self.worker.stop()
 
     def _instrument(self) -> None:
-        for instrumentor in (RedisInstrumentor(), AsyncPGInstrumentor(), self.runtime, self.contrib):
+        for instrumentor in (RedisInstrumentor(), AsyncPGInstrumentor(), self.contrib):
             with guard.protected("instrument"):
                 instrumentor.instrument(recorder=self.recorder)
+        offer_log = self.exports.offer_log if self.settings.capture_logs else None
         with guard.protected("instrument"):
-            offer_log = self.exports.offer_log if self.settings.capture_logs else None
+            blocked = self.settings.blocked_loop_seconds
+            self.runtime.instrument(recorder=self.recorder, offer_log=offer_log, blocked_seconds=blocked)
+        with guard.protected("instrument"):
             LoggingInstrumentor().instrument(
                 offer_log=offer_log, level=self.settings.log_level, key=self.settings.redaction_key
             )
@@ -236,16 +239,3 @@ class House:
 
         found = {path for app in self._apps for path in clashes(app, self._exact, self._prefixes)}
         return await diagnose(self.settings, clashes=sorted(found))
-
-
-def _instance(settings: Settings) -> Instance:
-    """This process, as a resource of OpenTelemetry; its id is new, so that no two processes share one."""
-    return Instance(
-        service_name=settings.service,
-        service_namespace=settings.resource.get("service.namespace", ""),
-        service_version=settings.service_version,
-        instance_id=str(uuid4()),
-        host=settings.host_name,
-        pid=os.getpid(),
-        started_at=time.time(),
-    )
