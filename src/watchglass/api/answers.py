@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from watchglass.api.budget_answers import BudgetShare
 from watchglass.api.models import Answer, Figure, Model, Tile, TimeWindow
 from watchglass.jobs.doctor.findings import Finding
 
@@ -35,7 +36,7 @@ class Endpoint(Model):
 
     `impact` is its share of the time all requests took. `statuses` counts requests by status code; `errors` is the
     share of requests that ended with 5xx or an exception, `error_count` their number: the same window and denominator
-    as `requests`.
+    as `requests`. `budget` is where their time went, empty where that was not recorded.
     """
 
     endpoint_id: str
@@ -51,6 +52,7 @@ class Endpoint(Model):
     error_count: int
     statuses: dict[str, int]
     impact: float
+    budget: tuple[BudgetShare, ...] = ()
 
 
 class EndpointsAnswer(Answer):

@@ -15,6 +15,7 @@ from watchglass.analysis.windows import Window
 from watchglass.api import words
 from watchglass.api.answers import Endpoint, EndpointsAnswer
 from watchglass.api.asking import Asked, Parameters, Reading, Spec, figure
+from watchglass.api.components import COMPONENT, add_up, seconds_by, shares
 from watchglass.api.coverage import NOTHING_COVERED, Coverage, coverage
 from watchglass.api.models import Missing
 from watchglass.api.requests import ERROR, NO_REQUESTS, STATUS, is_error
@@ -57,6 +58,7 @@ class Part:
 
     durations: list[Group] = field(default_factory=list)
     counts: list[Group] = field(default_factory=list)
+    spent: dict[str, float] = field(default_factory=dict)
 
     def add(self, other: Part) -> None:
         self.durations += other.durations
@@ -123,6 +125,15 @@ async def parts(asked: Asked, window: Window, step: int | None) -> dict[Key, Par
     return {**found, ALL: whole}
 
 
+async def _add_budgets(asked: Asked, found: dict[Key, Part]) -> None:
+    """Where the time of each endpoint went, and of all together."""
+    for attributes, seconds in (await seconds_by(asked, asked.window, (METHOD, ROUTE, OVERFLOW, COMPONENT))).items():
+        spent, component = {str(attributes[3]): seconds}, attributes[3]
+        for key in (key_of(attributes), ALL) if component else ():
+            if key in found:
+                found[key].spent = add_up((found[key].spent, spent))
+
+
 def key_of(attributes: Sequence[str | None]) -> Key:
     """The endpoint of series with this method, route and overflow attribute."""
     method, route, overflow = attributes[:3]
@@ -168,6 +179,7 @@ def _row(key: Key, part: Part, now: Mapping[str, Reading], before: Mapping[str, 
         error_count=part.failed(),
         statuses=part.statuses(),
         impact=part.seconds() / seconds if seconds else 0.0,
+        budget=tuple(shares(part.spent)),
         **figures,
     )
 
@@ -176,6 +188,7 @@ async def endpoints(asked: Asked, parameters: EndpointsParameters) -> EndpointsA
     """Each endpoint and all of them together, the ones that matter most first."""
     step = asked.steps(SPARK_SLOTS)
     found = await parts(asked, asked.window, step)
+    await _add_budgets(asked, found)
     now = readings(found, await coverage(asked, asked.window), asked.window.slots(step))
     before: Mapping[Key, Mapping[str, Reading]] = {}
     if asked.earlier:

@@ -23,8 +23,10 @@ from watchglass.api.answers import (
 )
 from watchglass.api.asking import Asked, Parameters
 from watchglass.api.auth import bears, guard_token
+from watchglass.api.budget import budget
+from watchglass.api.budget_answers import BudgetAnswer
 from watchglass.api.context import Context
-from watchglass.api.endpoints import EndpointsParameters, endpoints, identified
+from watchglass.api.endpoints import EndpointsParameters, Key, endpoints, identified
 from watchglass.api.footprint_answers import FootprintDetails
 from watchglass.api.health import HealthAnswer
 from watchglass.api.history import HeatmapParameters, TrendsParameters, heatmap, trends
@@ -130,10 +132,11 @@ def _concepts(add: APIRouter) -> None:
 
     @add.get(f"{paths.API}/api/endpoints/{{endpoint_id}}/latency")
     async def of_one(endpoint_id: str, question: Question) -> LatencyAnswer:
-        key = identified(endpoint_id)
-        if key is None:
-            raise HTTPException(404, "There is no such endpoint. Take its endpoint_id from the list of endpoints.")
-        return await of_endpoint(question, key)
+        return await of_endpoint(question, _known(endpoint_id))
+
+    @add.get(f"{paths.API}/api/endpoints/{{endpoint_id}}/budget")
+    async def where_time_goes(endpoint_id: str, question: Question) -> BudgetAnswer:
+        return await budget(question, _known(endpoint_id))
 
     @add.get(f"{paths.API}/api/latency")
     async def over_time(question: Question, parameters: Annotated[LatencyParameters, Depends()]) -> LatencyAnswer:
@@ -184,6 +187,13 @@ def _performance(add: APIRouter) -> None:
         question: Question, parameters: Annotated[SlowStatementsParameters, Depends()]
     ) -> SlowStatementsAnswer:
         return await slow_statements(question, parameters)
+
+
+def _known(endpoint_id: str) -> Key:
+    key = identified(endpoint_id)
+    if key is None:
+        raise HTTPException(404, "There is no such endpoint. Take its endpoint_id from the list of endpoints.")
+    return key
 
 
 def _may_scrape(context: Context, request: Request) -> bool:
