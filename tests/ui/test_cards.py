@@ -147,6 +147,29 @@ async def test_an_endpoint_that_fails_often_is_marked(process: Process, now: flo
     assert re.search(r'data-label="P95" data-level="warning".*?4.*?times', row[0], re.S)
 
 
+async def test_the_budget_of_an_endpoint_is_a_bar_with_its_shares_in_words(
+    process: Process, now: float, fragment: Fragment
+) -> None:
+    def act(recorder: Recorder) -> None:
+        calm(recorder)
+        for component, seconds in (("own_code", 0.9), ("postgresql", 2.1)):
+            values = ("GET", "/search", component, None, None, None, None)
+            recorder.counter(meters.HTTP_SERVER_BUDGET, values).add(seconds)
+
+    await two_hours(process, now, after=act)
+    card = await fragment("endpoints")
+    row = re.search(r'<tr id="endpoint-[^"]+".*?/search.*?</tr>', card, re.S)
+    assert row is not None
+    assert 'aria-label="70 % PostgreSQL, 30 % own code"' in row[0]
+    assert re.findall(r'<rect class="of-(\w+)" x="([\d.]+)%" width="([\d.]+)%"', row[0]) == [
+        ("own_code", "0.0", "30.0"),
+        ("postgresql", "30.0", "70.0"),
+    ]
+    other = re.search(r'<tr id="endpoint-[^"]+".*?/books.*?</tr>', card[row.end() :], re.S)
+    assert other is not None and "No budget was recorded" in other[0]
+    assert "own code PostgreSQL" in text_of(card)
+
+
 async def test_a_link_carries_on_what_the_address_says(process: Process, now: float, fragment: Fragment) -> None:
     await two_hours(process, now)
     card = await fragment("endpoints", range="6h", compare="1d", sort="p95")

@@ -62,3 +62,10 @@ def test_the_normal_range_of_a_hit_rate_begins_at_its_limit() -> None:
 def test_a_pointer_never_leaves_its_scale() -> None:
     assert drawing.gauge(3.0, (0.05,), below=False, full=0.1, label="Errors").pointer == 100
     assert drawing.gauge(-1.0, (0.05,), below=False, full=0.1, label="Errors").pointer == 0
+
+
+def test_a_stacked_bar_is_full_whatever_is_rounded_and_leaves_out_what_cannot_be_seen() -> None:
+    thirds = drawing.stacked([("a", 1 / 3), ("b", 1 / 3), ("c", 1 / 3)])
+    assert [one.start for one in thirds] == [0, 33.3, 66.7]
+    assert thirds[-1].start + thirds[-1].width == 100
+    assert [one.name for one in drawing.stacked([("a", 0.9999), ("b", 0.0001)])] == ["a"]

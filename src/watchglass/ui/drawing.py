@@ -80,3 +80,24 @@ def gauge(share: float, limits: Sequence[float], below: bool, full: float, label
 
 def _position(value: float, full: float) -> float:
     return round(min(max(value / full, 0.0), 1.0) * 100, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a stacked bar: what it stands for, where it begins and how wide it is, from 0 to 100."""
+
+    name: str
+    start: float
+    width: float
+
+
+def stacked(shares: Sequence[tuple[str, float]]) -> list[Segment]:
+    """The segments of shares that add up to 1, in their order; the last one ends where the bar does."""
+    found: list[Segment] = []
+    share, start = 0.0, 0.0
+    for name, part in shares:
+        share += part
+        end = round(share * 100, 1)
+        found.append(Segment(name, start, round(end - start, 1)))
+        start = end
+    return [one for one in found if one.width > 0]

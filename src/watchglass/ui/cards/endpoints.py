@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from watchglass.api import words
+from watchglass.api import components, words
 from watchglass.api.answers import Endpoint, EndpointsAnswer
 from watchglass.api.models import Figure, Missing
 from watchglass.ui import drawing, format
@@ -19,13 +19,19 @@ ENOUGH_ERRORS = 10
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One endpoint, or all together. `share` is its part of all requests' time, from 0 to 100."""
+    """One endpoint, or all together. `share` is its part of all requests' time, from 0 to 100.
+
+    `budget` is where its time goes as a stacked bar, `budget_text` the same in words, `most` what takes the most of it.
+    """
 
     id: str
     method: str
     route: str
     share: float
     share_text: str
+    budget: list[drawing.Segment]
+    budget_text: str
+    most: str
     requests: str
     rate: format.Quantity
     p50: format.Quantity
@@ -42,12 +48,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class EndpointsView:
-    """`sort` is the order in force; `more` the number of endpoints that are left out."""
+    """`sort` is the order in force; `more` the number of endpoints that are left out.
+
+    `legend` names the components of the budgets, in their order.
+    """
 
     sentence: str
     sort: str
     rows: list[Row]
     total: Row
+    legend: list[tuple[str, str]]
     more: int
     missing: Missing | None
 
@@ -66,6 +76,7 @@ def view(answer: EndpointsAnswer, query: Mapping[str, str], slow: float) -> Endp
         sort=parameters(query)["sort"],
         rows=[_row(one, slow) for one in answer.endpoints],
         total=_row(answer.total, slow),
+        legend=[(one.component, one.label) for one in answer.total.budget],
         more=answer.more,
         missing=answer.missing,
     )
@@ -78,6 +89,9 @@ def _row(one: Endpoint, slow: float) -> Row:
         route=one.route if one.route is not None else one.label,
         share=round(one.impact * 100, 1),
         share_text=words.percent(one.impact),
+        budget=drawing.stacked([(part.component, part.share) for part in one.budget]),
+        budget_text=components.spoken(one.budget),
+        most=components.spoken(one.budget, 1),
         requests=words.plural(one.requests, "request"),
         rate=format.of(one.rate),
         p50=format.of(one.p50),
