@@ -1,0 +1,1 @@
+"""What others measured and traced by OpenTelemetry in this process, taken into ours."""

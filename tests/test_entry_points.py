@@ -1,0 +1,105 @@
+"""`opentelemetry-instrument --traces_exporter watchglass` keeps the telemetry of a service that knows nothing of us."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import httpx
+
+from support.pipelines import fetch, select, until
+from watchglass.demo.servers.process import free_port
+from watchglass.instrumentation.adopted import grid
+from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, Meter
+
+TESTS = Path(__file__).parent
+SOLD = Meter("shop.sold", "counter", "{item}", "")
+WEIGHT = Meter("shop.weight", "histogram", "kg", "")
+
+
+@contextmanager
+def instrumented(dsn: str, folder: Path, application: str, *exporters: str) -> Iterator[str]:
+    """`uvicorn application` under opentelemetry-instrument, with nothing set but the database; its base URL."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("opentelemetry-instrument")), *exporters]
+    log = folder / "service.log"
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
+        "PYTHONPATH": str(TESTS),
+        "DATABASE_URL": dsn,
+        "WATCHGLASS_STATE_DIR": str(folder / "state"),
+        "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
+        "OTEL_SERVICE_NAME": "shop",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "OTEL_BLRP_SCHEDULE_DELAY": "100",
+        "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "true",
+    }
+    with log.open("wb") as out:
+        arguments = ["uvicorn", application, "--port", str(port), "--log-level", "warning"]
+        process = subprocess.Popen([*command, *arguments], stdout=out, stderr=out, env=variables)
+    try:
+        until(lambda: serves(process, f"http://127.0.0.1:{port}", log))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+    assert "Failed to auto initialize" not in log.read_text()
+
+
+def serves(process: subprocess.Popen[bytes], url: str, log: Path) -> bool:
+    assert process.poll() is None, log.read_text()
+    try:
+        return httpx.get(f"{url}/openapi.json").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+ALL = [f"--{signal}_exporter=watchglass" for signal in ("traces", "metrics", "logs")]
+
+
+def test_the_exporters_go_by_the_name_of_watchglass() -> None:
+    for group in ("traces", "metrics", "logs"):
+        [found] = entry_points(group=f"opentelemetry_{group}_exporter", name="watchglass")
+        assert found.load().__module__ == "watchglass.entry_points"
+
+
+def test_a_plain_service_under_opentelemetry_instrument_is_in_the_store(store_url: str, tmp_path: Path) -> None:
+    with instrumented(store_url, tmp_path, "support.plain_service:app", *ALL) as url:
+        for number in range(5):
+            assert httpx.get(f"{url}/items/{number}", headers={"baggage": "user=secret-of-baggage"}).json() == number
+        assert httpx.get(f"{url}/boom").status_code == 500
+    [sold] = select(store_url, SOLD)
+    assert sold.sum == 10
+    [weight] = select(store_url, WEIGHT)
+    assert (weight.count, weight.sum) == (5, 7.5)
+    answered = {group.key: group.count for group in select(store_url, HTTP_SERVER_REQUEST_DURATION, by=("http.route",))}
+    assert answered == 1, "\n".join(map(str, fetch(store_url, "SELECT name, kind, attributes FROM watchglass.series")))
+    assert answered[("/items/{number}",)] == 5
+    traces = fetch(store_url, "SELECT name, reason, error_type, spans::text FROM watchglass.traces ORDER BY time")
+    kept = {(row["name"], row["reason"]) for row in traces}
+    assert {("GET /items/{number}", "first"), ("GET /boom", "error")} <= kept
+    item = next(json.loads(row["spans"]) for row in traces if row["name"] == "GET /items/{number}")
+    packing = next(span for span in item if span["name"] == "packing")
+    assert packing["attributes"]["size"] == 3
+    lines = fetch(store_url, "SELECT message, logger, trace_id FROM watchglass.logs WHERE logger = 'shop'")
+    assert sorted(row["message"] for row in lines) == [f"packed {number}" for number in range(5)]
+    assert all(row["trace_id"] is not None for row in lines)
+    everything = "".join(row["spans"] for row in traces)
+    assert "hunter2" not in everything
+    assert "secret-of-baggage" not in everything
+    assert "watchglass:" not in everything
+    assert "INSERT" not in everything
+
+
+def test_finer_buckets_are_exact_on_our_grid_and_coarser_ones_count_at_their_upper_bound() -> None:
+    assert grid.of_exponential(7, 2, 8, [1, 1, 1, 1, 1]) == {-32768: 2, 2: 4, 3: 1}
+    assert grid.of_exponential(5, 0, -3, [1, 0, 2]) == {-3: 1, -1: 2}
+    assert grid.of_exponential(3, 0, 0, [1, 1]) == {3: 1, 7: 1}
+    assert grid.of_explicit([1.0, 2.0], [3, 0, 2]) == {-1: 3, 32: 2}
