@@ -80,7 +80,6 @@ def test_a_plain_service_under_opentelemetry_instrument_is_in_the_store(store_ur
     [weight] = select(store_url, WEIGHT)
     assert (weight.count, weight.sum) == (5, 7.5)
     answered = {group.key: group.count for group in select(store_url, HTTP_SERVER_REQUEST_DURATION, by=("http.route",))}
-    assert answered == 1, "\n".join(map(str, fetch(store_url, "SELECT name, kind, attributes FROM watchglass.series")))
     assert answered[("/items/{number}",)] == 5
     traces = fetch(store_url, "SELECT name, reason, error_type, spans::text FROM watchglass.traces ORDER BY time")
     kept = {(row["name"], row["reason"]) for row in traces}

@@ -91,7 +91,7 @@ class AdoptedMeters:
     def add(self, data: MetricsData) -> None:
         """Take the gains of one reading."""
         for scoped in (scoped for resource in data.resource_metrics for scoped in resource.scope_metrics):
-            if (self._besides_ours and scoped.scope.name.partition(".")[0] in OURS) or scoped.scope.name in OURS:
+            if self._besides_ours and _is_ours(scoped.scope.name):
                 continue
             for metric in scoped.metrics:
                 if not (self._besides_ours and metric.name in BY_NAME):
@@ -145,6 +145,10 @@ class AdoptedMeters:
 def provider() -> Any:
     """The meter provider that the host set globally, or None."""
     return getattr(api, "_METER_PROVIDER", None)
+
+
+def _is_ours(scope: str) -> bool:
+    return scope in OURS or scope.partition(".")[0] in OURS
 
 
 def _kind(data: Any) -> Kind:
