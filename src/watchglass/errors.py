@@ -63,6 +63,10 @@ class WriterTooOld(WatchglassError):
     Upgrade watchglass in this service; its telemetry is not stored until then."""
 
 
+class LeaseLost(WatchglassError):
+    """Another process does the {name} now. Nothing has to be done: this one takes over when that one ends."""
+
+
 class AlreadyObserving(WatchglassError):
     """This process observes the service {service} with other settings. Pass the same settings to each observe(), or
     undo the first with unobserve()."""

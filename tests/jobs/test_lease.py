@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from watchglass.errors import LeaseLost
 from watchglass.jobs.lease import Lease
 from watchglass.store.connection import connect
 
@@ -76,3 +77,30 @@ async def test_giving_up_late_does_not_take_it_from_the_next(connection: Connect
     await next_one.renew(connection)
     await late.give_up(connection)
     assert not await Lease("jobs", "c").renew(connection)
+
+
+async def test_a_transaction_of_the_holder_is_refused_once_another_holds_it(connection: Connection) -> None:
+    first, second = Lease("jobs", "a", seconds=0.2), Lease("jobs", "b")
+    await first.renew(connection)
+    async with first.transaction(connection, seconds=3):
+        assert await connection.fetchval("SELECT 1") == 1
+    await asyncio.sleep(0.3)
+    await second.renew(connection)
+    with pytest.raises(LeaseLost, match="Another process does the jobs now"):
+        async with first.transaction(connection, seconds=3):
+            pytest.fail("it did something on its old epoch")
+
+
+async def test_nobody_takes_over_in_the_middle_of_a_transaction_of_the_holder(
+    connection: Connection, store_url: str
+) -> None:
+    first, second = Lease("jobs", "a", seconds=0.2), Lease("jobs", "b")
+    await first.renew(connection)
+    other = await connect(store_url)
+    async with first.transaction(connection, seconds=3):
+        await asyncio.sleep(0.3)
+        taking = asyncio.create_task(second.renew(other))
+        await asyncio.sleep(0.3)
+        assert not taking.done()
+    assert await taking
+    await other.close()

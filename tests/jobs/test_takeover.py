@@ -90,7 +90,7 @@ def test_a_holder_that_was_frozen_does_nothing_more_on_its_old_epoch(
         begun = len(work_done(store_url))
         frozen.thaw()
         time.sleep(0.8)
-        # On a busy machine the other may lose its lease by itself; then this one may work again, in an epoch of its own.
+        # On a busy machine the other may lose its lease by itself; then this one may work again, in a new epoch.
         assert not epochs_of(store_url, frozen, begun) & held
     check(work_done(store_url))
 

@@ -22,9 +22,9 @@ from watchglass.instrumentation.recorder import Recorder
 from watchglass.jobs import elected
 from watchglass.jobs.elected import ElectedJobs
 from watchglass.jobs.lease import Lease
+from watchglass.jobs.retention import Begin
 from watchglass.jobs.rollup import Borrow, roll_up_all
 from watchglass.settings import Settings
-from watchglass.store.connection import transaction
 
 LEASE_SECONDS = 2.0
 TABLE = "CREATE TABLE work (pid integer, rightful boolean, epoch bigint, at timestamptz DEFAULT clock_timestamp())"
@@ -90,8 +90,8 @@ def main(dsn: str, folder: Path) -> None:
     settings = Settings(app_database_url=dsn, service_name="shop")
     recorder, instance = Recorder(), process(os.getpid())
 
-    async def note(connection: object, *_: object) -> None:
-        async with transaction(connection, seconds=3.0):  # type: ignore[arg-type]
+    async def note(connection: object, _settings: Settings, begin: Begin) -> None:
+        async with begin(connection, seconds=3.0):
             await connection.execute(NOTE, os.getpid(), instance.instance_id)  # type: ignore[attr-defined]
 
     async def roll_up_or_freeze(borrow: Borrow) -> int:

@@ -19,7 +19,6 @@ from watchglass.jobs.rollup import roll_up_all
 from watchglass.jobs.snapshots import Snapshots
 from watchglass.jobs.store_size import StoreSize
 from watchglass.settings import Settings
-from watchglass.store.connection import transaction
 from watchglass.store.forks import abandon
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ class ElectedJobs:
     async def _maintain(self) -> None:
         if time.monotonic() - self._maintained_at >= MAINTAIN_SECONDS:
             async with self._pipeline.borrow() as connection:
-                await maintain(connection, self._settings)
+                await maintain(connection, self._settings, self._lease.transaction)
             self._maintained_at = time.monotonic()
 
     async def _write_facts(self, connection: Connection) -> None:
@@ -105,7 +104,7 @@ class ElectedJobs:
         facts = {name: json.dumps(fact) for name, fact in self.snapshots.facts.items()}
         if facts == self._written and time.monotonic() - self._written_at < _FACTS_SECONDS:
             return
-        async with transaction(connection, seconds=3.0):
+        async with self._lease.transaction(connection, seconds=3.0):
             for name, fact in facts.items():
                 await connection.execute(sql.load("store")["set_fact"], self._settings.service, name, fact)
         self._written, self._written_at = facts, time.monotonic()

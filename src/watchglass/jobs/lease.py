@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from watchglass import sql
+from watchglass.errors import LeaseLost
 from watchglass.store.connection import transaction
 
 if TYPE_CHECKING:
@@ -42,6 +44,17 @@ class Lease:
             )
         self._until = began + self.seconds
         return self.held
+
+    @asynccontextmanager
+    async def transaction(
+        self, connection: Connection, *, seconds: float, lock_seconds: float = 1.0
+    ) -> AsyncIterator[None]:
+        """A transaction in which the lease is ours to its end, whatever froze us before. Raises `LeaseLost`."""
+        async with transaction(connection, seconds=seconds, lock_seconds=lock_seconds):
+            query = sql.load("leases")["hold_lease"]
+            if self.epoch is None or not await connection.fetchval(query, self.name, self.holder, self.epoch):
+                raise LeaseLost(name=self.name)
+            yield
 
     async def give_up(self, connection: Connection) -> None:
         """Let the next one take it at once."""

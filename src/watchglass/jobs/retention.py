@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -14,24 +16,29 @@ from watchglass.store.connection import transaction
 if TYPE_CHECKING:
     from watchglass.store.connection import Connection
 
+Begin = Callable[..., AbstractAsyncContextManager[None]]
+"""Begins a transaction on a connection, as `store.connection.transaction` does."""
+
 _SECONDS = 10.0
 _LOCK_SECONDS = 0.2
 """A partition that is being read stays; our own readers wait no longer than this behind the attempt to drop it."""
 
 
-async def maintain(connection: Connection, settings: Settings) -> list[str]:
+async def maintain(connection: Connection, settings: Settings, begin: Begin = transaction) -> list[str]:
     """Create the partitions of the next days, drop what has expired, shorten the ledger; returns what was dropped.
 
-    What is locked now is left for the next time.
+    Each step is a transaction that `begin` begins. What is locked now is left for the next time.
     """
-    await _run(connection, sql.load("batches")["create_partitions"])
+    await _run(begin, connection, sql.load("batches")["create_partitions"])
     dropped: list[str] = []
-    await _run(connection, sql.load("store")["set_fact"], settings.service, "retention", json.dumps(kept(settings)))
-    while name := await _run(connection, sql.load("retention")["drop_expired_partition"]):
+    await _run(
+        begin, connection, sql.load("store")["set_fact"], settings.service, "retention", json.dumps(kept(settings))
+    )
+    while name := await _run(begin, connection, sql.load("retention")["drop_expired_partition"]):
         dropped.append(str(name))
-    await _run(connection, sql.load("retention")["forget_batches"])
-    await _run(connection, sql.load("retention")["forget_instances"])
-    await _run(connection, sql.load("access")["forget_login_tokens"])
+    await _run(begin, connection, sql.load("retention")["forget_batches"])
+    await _run(begin, connection, sql.load("retention")["forget_instances"])
+    await _run(begin, connection, sql.load("access")["forget_login_tokens"])
     return dropped
 
 
@@ -48,10 +55,10 @@ def kept(settings: Settings) -> dict[str, str]:
     }
 
 
-async def _run(connection: Connection, query: str, *arguments: object) -> object:
+async def _run(begin: Begin, connection: Connection, query: str, *arguments: object) -> object:
     """The value of one statement in a transaction of its own; None when a lock was not free."""
     try:
-        async with transaction(connection, seconds=_SECONDS, lock_seconds=_LOCK_SECONDS):
+        async with begin(connection, seconds=_SECONDS, lock_seconds=_LOCK_SECONDS):
             return await connection.fetchval(query, *arguments)
     except asyncpg.LockNotAvailableError:
         return None

@@ -10,6 +10,12 @@ ON CONFLICT (name) DO UPDATE SET
 WHERE held.holder = excluded.holder OR held.expires_at < clock_timestamp()
 RETURNING epoch;
 
+-- name: hold_lease
+-- A row while the lease is the holder's, which it then is until the end of the transaction.
+SELECT true FROM watchglass.leases
+WHERE name = $1 AND holder = $2 AND epoch = $3 AND expires_at > clock_timestamp()
+FOR SHARE;
+
 -- name: give_up_lease
 -- Let the next one take it at once.
 UPDATE watchglass.leases SET expires_at = '-infinity' WHERE name = $1 AND holder = $2 AND epoch = $3;
