@@ -93,7 +93,9 @@ def test_the_threads_live_as_long_as_the_service(app: FastAPI, store_url: str, s
     assert own_threads() == []
     url = serve(app)
     assert httpx.get(f"{url}/health").status_code == 200
-    assert set(own_threads()) == {"watchglass-export", "watchglass-serve", "watchglass-workers"}
+    assert set(own_threads()) == {
+        "watchglass-export", "watchglass-serve", "watchglass-watchdog", "watchglass-workers"
+    }  # fmt: skip
 
 
 def test_observing_twice_is_observing_once(app: FastAPI) -> None:
