@@ -102,3 +102,21 @@ def test_finer_buckets_are_exact_on_our_grid_and_coarser_ones_count_at_their_upp
     assert grid.of_exponential(5, 0, -3, [1, 0, 2]) == {-3: 1, -1: 2}
     assert grid.of_exponential(3, 0, 0, [1, 1]) == {3: 1, 7: 1}
     assert grid.of_explicit([1.0, 2.0], [3, 0, 2]) == {-1: 3, 32: 2}
+
+
+def test_an_observed_service_under_opentelemetry_instrument_is_in_the_store_once(
+    store_url: str, tmp_path: Path
+) -> None:
+    with instrumented(store_url, tmp_path, "support.observed_service:app", *ALL) as url:
+        for number in range(5):
+            assert httpx.get(f"{url}/items/{number}").json() == number
+    [sold] = select(store_url, SOLD)
+    assert sold.sum == 10
+    answered = {group.key: group.count for group in select(store_url, HTTP_SERVER_REQUEST_DURATION, by=("http.route",))}
+    assert answered[("/items/{number}",)] == 5
+    names = [row["name"] for row in fetch(store_url, "SELECT name FROM watchglass.traces")]
+    assert names.count("GET /items/{number}") == 1
+    [lines] = fetch(store_url, "SELECT count(*) AS number FROM watchglass.logs WHERE logger = 'shop'")
+    assert lines["number"] == 5
+    [instances] = fetch(store_url, "SELECT count(*) AS number FROM watchglass.instances")
+    assert instances["number"] == 1

@@ -19,7 +19,7 @@ from watchglass import guard
 from watchglass.exporters.exports import instance_of
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.adopted import terminating
-from watchglass.instrumentation.adopted.meters import AdoptedMeters, Reader
+from watchglass.instrumentation.adopted.meters import AdoptedMeters, Reader, by_entry_point
 from watchglass.instrumentation.adopted.spans import Traces
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.records import State
@@ -56,7 +56,7 @@ class Standalone:
         self._adopted = AdoptedMeters(self._recorder, besides_ours=False)
 
     def _collect(self) -> list[State]:
-        if self._started:
+        if self._started and not observes():
             self._read()
         return self._recorder.collect()
 
@@ -64,7 +64,8 @@ class Standalone:
         return self._recorder.retire()
 
     def _read(self) -> None:
-        for reader in Reader.all():
+        """What others measured; an application that is observed by now takes it itself."""
+        for reader in list(by_entry_point):
             with guard.protected("entry_points"):
                 reader.read(self._adopted.add)
 
@@ -89,7 +90,7 @@ class Standalone:
     def _watch(self) -> None:
         waiting = threading.Event()
         if self._forked:
-            for reader in Reader.all():  # what the parent measured since it read last is the parent's
+            for reader in list(by_entry_point):  # what the parent measured since it read last is the parent's
                 reader.read(lambda data: None)
         while not self._started and not observes():
             self._read()
@@ -113,9 +114,9 @@ class Standalone:
         self._started, self._forked = False, True
         self.traces = Traces(self.settings)
         self._begin()
-        for reader in Reader.all():
+        for reader in list(by_entry_point):
             reader.fresh()
-        if Reader.all():
+        if by_entry_point:
             self.watch()
 
 
@@ -164,6 +165,7 @@ class WatchglassMetricReader(Reader):
 
     def __init__(self) -> None:
         super().__init__()
+        by_entry_point.add(self)
         self._to = standalone()
         self._to.join()
         self._to.watch()

@@ -21,6 +21,7 @@ from watchglass.errors import AlreadyObserving
 from watchglass.exporters import prometheus
 from watchglass.exporters.exports import Exports, instance_of
 from watchglass.exporters.workers.worker import Worker
+from watchglass.instrumentation.adopted.host import HostMeters
 from watchglass.instrumentation.asgi import Observer, enter, layer_of, leave
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.budget import Budget
@@ -109,6 +110,7 @@ class House:
         self.runtime = RuntimeInstrumentor()
         self.budget = Budget(self.recorder, self.runtime.lag)
         self.own_threads = OwnThreads(self.recorder)
+        self.host_meters = HostMeters(self.recorder)
         self._authorize = authorize
         self._exact = frozenset(settings.path_prefix + path for path in paths.EXACT)
         self._prefixes = tuple(settings.path_prefix + path for path in paths.PREFIXES)
@@ -148,6 +150,7 @@ class House:
         self.runtime.watch_loop()
         if self._count(+1) > 1:
             return
+        self.host_meters.read()
         self.exports.start()
         self.worker.start()
         atexit.register(self._stop)
@@ -170,6 +173,7 @@ class House:
                 instrumentor.uninstrument()
         self.own_loop.stop()
         self._stop()
+        self.host_meters.stop()
         atexit.unregister(self._stop)
 
     def _stop(self) -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any
 from weakref import WeakSet
 
-from opentelemetry.metrics import _internal as api
 from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
@@ -40,8 +39,6 @@ _GAINS = (sdk.Counter, sdk.ObservableCounter, sdk.Histogram)
 class Reader(MetricReader):
     """Reads gains when it is asked to; histograms on our grid wherever the host has no view that says otherwise."""
 
-    _all: ClassVar[WeakSet[Reader]] = WeakSet()
-
     def __init__(self) -> None:
         super().__init__(
             preferred_temporality=dict.fromkeys(_GAINS, AggregationTemporality.DELTA),
@@ -51,16 +48,10 @@ class Reader(MetricReader):
         )
         self._into: Callable[[MetricsData], None] | None = None
         self.fresh()
-        self._all.add(self)
 
     def fresh(self) -> None:
         """In a forked child: another thread of the parent may have been reading."""
         self._reading = threading.Lock()
-
-    @classmethod
-    def all(cls) -> list[Reader]:
-        """Those of this process."""
-        return list(Reader._all)
 
     def read(self, into: Callable[[MetricsData], None]) -> None:
         """Give what was gained since the last time. Any thread."""
@@ -80,6 +71,10 @@ class Reader(MetricReader):
         """There is nothing to end."""
 
 
+by_entry_point: WeakSet[Reader] = WeakSet()
+"""Readers that opentelemetry-instrument made, on the provider that it set."""
+
+
 class AdoptedMeters:
     """Adds what a reader gives to `recorder`. `besides_ours`: less what Watchglass measures itself."""
 
@@ -91,7 +86,7 @@ class AdoptedMeters:
     def add(self, data: MetricsData) -> None:
         """Take the gains of one reading."""
         for scoped in (scoped for resource in data.resource_metrics for scoped in resource.scope_metrics):
-            if self._besides_ours and _is_ours(scoped.scope.name):
+            if self._besides_ours and is_ours(scoped.scope.name):
                 continue
             for metric in scoped.metrics:
                 if not (self._besides_ours and metric.name in BY_NAME):
@@ -142,12 +137,8 @@ class AdoptedMeters:
         return meter, tuple(_text(attributes[name]) for name in names)
 
 
-def provider() -> Any:
-    """The meter provider that the host set globally, or None."""
-    return getattr(api, "_METER_PROVIDER", None)
-
-
-def _is_ours(scope: str) -> bool:
+def is_ours(scope: str) -> bool:
+    """Whether Watchglass measures itself what this scope does."""
     return scope in OURS or scope.partition(".")[0] in OURS
 
 
