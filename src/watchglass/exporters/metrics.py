@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import isfinite
 
 from watchglass.analysis.buckets import bounds_of, pack
+from watchglass.exporters.gently import gently
 from watchglass.exporters.projection import Projection, breakdowns, series_of
 from watchglass.meters import Meter
 from watchglass.records import Attributes, Collect, Point, State, Values
@@ -41,14 +42,14 @@ class MetricDeltas:
         for state in self._retire():
             self._taken.pop((state.meter, state.values), None)  # it may be back, from zero, before the next time
         merged = self._projection.merge([*gains, *breakdowns(gains)])
-        return [_point(meter, attributes, state, time) for (meter, attributes), state in merged.items()]
+        return [_point(meter, attributes, state, time) for (meter, attributes), state in gently(merged.items())]
 
     def _remember(self, states: Iterable[State], now: float) -> None:
         self._taken = {(state.meter, state.values): state for state in states}
         self._since = now
 
     def _gains(self, states: Iterable[State]) -> Iterator[State]:
-        for state in states:
+        for state in gently(states):
             before = self._taken.get((state.meter, state.values))
             if state.buckets is not None:
                 gain = histogram_gain(state, before)
@@ -73,8 +74,8 @@ def histogram_gain(state: State, before: State | None) -> State | None:
     if state.count == before.count:
         return None
     old = before.buckets or {}
-    buckets = {index: count - old.get(index, 0) for index, count in (state.buckets or {}).items()}
-    buckets = {index: count for index, count in buckets.items() if count > 0}
+    changed = (state.buckets or {}).items() - old.items()
+    buckets = {index: gained for index, count in changed if (gained := count - old.get(index, 0)) > 0}
     total = state.sum - before.sum
     return replace(
         state,
