@@ -129,7 +129,7 @@ async def test_every_route_is_described_for_who_is_logged_in(api: httpx.AsyncCli
     assert answer.status_code == 200
     assert "/api/monitoring/api/endpoints" in answer.json()["paths"]
     parameters = answer.json()["paths"]["/api/monitoring/api/endpoints"]["get"]["parameters"]
-    assert {"range", "start", "end", "compare", "sort", "limit"} == {one["name"] for one in parameters}
+    assert {"range", "start", "end", "compare", "sort", "limit", "endpoint"} == {one["name"] for one in parameters}
 
 
 async def test_every_figure_says_its_window_and_how_it_was_got(

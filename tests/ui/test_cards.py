@@ -170,6 +170,33 @@ async def test_the_budget_of_an_endpoint_is_a_bar_with_its_shares_in_words(
     assert "own code PostgreSQL" in text_of(card)
 
 
+async def test_an_endpoint_opens_to_what_its_time_goes_to(process: Process, now: float, fragment: Fragment) -> None:
+    texts = [f"SELECT {number} FROM books" for number in range(7)]
+
+    def act(recorder: Recorder) -> None:
+        calm(recorder)
+        spent = {("own_code", None, None): 0.6, ("loop_lag", None, None): 0.3}
+        spent |= {("postgresql", text, None): 0.3 - number / 100 for number, text in enumerate(texts)}
+        for (component, text, cache_type), seconds in {**spent, ("redis", None, "search"): 0.21}.items():
+            values = ("GET", "/search", component, text and "SELECT books", text, cache_type, None)
+            recorder.counter(meters.HTTP_SERVER_BUDGET, values).add(seconds)
+
+    await two_hours(process, now, after=act)
+    closed = await fragment("endpoints")
+    found = re.search(r'data-state="endpoint=([^"]+)" aria-expanded="false"[^>]*>.*?/search', closed, re.S)
+    assert found is not None and "budget-" not in closed
+    card = await fragment("endpoints", endpoint=found[1])
+    assert f'id="budget-{found[1]}"' in card
+    assert 'data-state="endpoint=" aria-expanded="true"' in card
+    opened = text_of(card[card.index('id="budget-') :])
+    assert "A request of GET /search takes 100 ms on average: 63 % PostgreSQL, 20 % own code, 10 % event-loop" in opened
+    assert "PostgreSQL 63 % 63 ms" in opened and "SELECT 0 FROM books 10 % 10 ms" in opened
+    assert "SELECT 4 FROM books" in opened and "SELECT 5 FROM books" not in opened and "and 2 more" in opened
+    assert "Event-loop lag 10 % 10 ms estimated" in opened and "search 7 % 7 ms" in opened
+    for strange in ("x", "~", found[1] + "x"):
+        assert 'class="opened"' not in await fragment("endpoints", endpoint=strange)
+
+
 async def test_a_link_carries_on_what_the_address_says(process: Process, now: float, fragment: Fragment) -> None:
     await two_hours(process, now)
     card = await fragment("endpoints", range="6h", compare="1d", sort="p95")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from watchglass.api.budget_answers import BudgetShare
+from watchglass.api.budget_answers import BudgetAnswer, BudgetShare
 from watchglass.api.models import Answer, Figure, Model, Tile, TimeWindow
 from watchglass.jobs.doctor.findings import Finding
 
@@ -56,11 +56,15 @@ class Endpoint(Model):
 
 
 class EndpointsAnswer(Answer):
-    """Endpoints by impact, and all of them together. `more` is the number of endpoints left out."""
+    """Endpoints by impact, and all of them together. `more` is the number of endpoints left out.
+
+    `opened` is the budget of the endpoint that the parameters name.
+    """
 
     endpoints: list[Endpoint]
     total: Endpoint
     more: int = 0
+    opened: BudgetAnswer | None = None
 
 
 class HeatmapRow(Model):

@@ -10,7 +10,7 @@ from watchglass.api import words
 from watchglass.api.asking import Asked, Reading, Spec, figure
 from watchglass.api.budget_answers import BudgetAnswer, BudgetComponent, BudgetDetail, BudgetShare
 from watchglass.api.components import COMPONENT, LABELS, add_up, seconds_by, shares, spoken
-from watchglass.api.endpoints import METHOD, OVERFLOW, ROUTE, Key, identify, label
+from watchglass.api.endpoint import METHOD, OVERFLOW, ROUTE, Key, identify, label
 from watchglass.api.models import Basis, Missing
 from watchglass.api.requests import NO_REQUESTS
 from watchglass.instrumentation.budget import LOOP_LAG

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +13,11 @@ from watchglass.analysis.windows import Window
 from watchglass.api import words
 from watchglass.api.answers import Endpoint, EndpointsAnswer
 from watchglass.api.asking import Asked, Parameters, Reading, Spec, figure
+from watchglass.api.budget import budget
+from watchglass.api.budget_answers import BudgetAnswer
 from watchglass.api.components import COMPONENT, add_up, seconds_by, shares
 from watchglass.api.coverage import NOTHING_COVERED, Coverage, coverage
+from watchglass.api.endpoint import ALL, BEYOND, METHOD, OVERFLOW, ROUTE, Key, identified, identify, key_of, label
 from watchglass.api.models import Missing
 from watchglass.api.requests import ERROR, NO_REQUESTS, STATUS, is_error
 from watchglass.api.series import Line, by_slot, percentile_table, ratio, total
@@ -25,31 +26,21 @@ from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_REQUESTS
 if TYPE_CHECKING:
     from watchglass.store.reader import Group
 
-METHOD, ROUTE, OVERFLOW = "http.request.method", "http.route", "otel.metric.overflow"
-UNMATCHED = "unmatched paths"
-
 SPECS = {
     **{name: Spec(name.upper(), "s", name, "up") for name in ("p50", "p95", "p99")},
     "rate": Spec("Requests", "{request}/s", "rate"),
     "errors": Spec("Errors", "1", "ratio", "up"),
 }
 
-Key = tuple[str | None, str | None]
-"""Method and route; (None, None) is every path that no route matched."""
-
-
-ALL: Key = (None, "all requests")
-BEYOND: Key = (None, "endpoints beyond the limit of series")
-"""Not routes: a route begins with a slash."""
-
 SPARK_SLOTS = 24
 
 
 class EndpointsParameters(Parameters):
-    """Of the card endpoints: the order, and how many."""
+    """Of the card endpoints: the order, how many, and the id of the one whose budget is opened."""
 
     sort: Literal["impact", "p95", "requests", "errors"] = "impact"
     limit: int = Field(50, ge=1, le=1000)
+    endpoint: str = Field("", max_length=2000)
 
 
 @dataclass(slots=True)
@@ -82,26 +73,6 @@ class Part:
         return dict(sorted(found.items()))
 
 
-def identify(key: Key) -> str:
-    """The id of an endpoint in a URL: its method and route, reversible."""
-    return base64.urlsafe_b64encode(f"{key[0] or ''} {key[1] or ''}".encode()).decode().rstrip("=")
-
-
-def identified(endpoint_id: str) -> Key | None:
-    """Method and route of an id; None if it is none."""
-    try:
-        padded = endpoint_id + "=" * (-len(endpoint_id) % 4)
-        method, _, route = base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition(" ")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return None
-    return method or None, route or None
-
-
-def label(key: Key) -> str:
-    """GET /search/{name}; all paths that no route matched are one."""
-    return " ".join(part for part in key if part is not None) or UNMATCHED
-
-
 _ORDER: Mapping[str, Callable[[Endpoint], float]] = {
     "impact": lambda row: row.impact,
     "p95": lambda row: row.p95.value or 0.0,
@@ -132,14 +103,6 @@ async def _add_budgets(asked: Asked, found: dict[Key, Part]) -> None:
         for key in (key_of(attributes), ALL) if component else ():
             if key in found:
                 found[key].spent = add_up((found[key].spent, spent))
-
-
-def key_of(attributes: Sequence[str | None]) -> Key:
-    """The endpoint of series with this method, route and overflow attribute."""
-    method, route, overflow = attributes[:3]
-    if overflow is not None:
-        return BEYOND
-    return (method, route) if route is not None else (None, None)
 
 
 def readings(found: Mapping[Key, Part], covered: Coverage, slots: Sequence[int] = ()) -> dict[Key, dict[str, Reading]]:
@@ -203,7 +166,13 @@ async def endpoints(asked: Asked, parameters: EndpointsParameters) -> EndpointsA
         endpoints=rows[: parameters.limit],
         total=whole,
         more=max(0, len(rows) - parameters.limit),
+        opened=await _opened(asked, parameters.endpoint, found),
     )
+
+
+async def _opened(asked: Asked, endpoint_id: str, found: Mapping[Key, Part]) -> BudgetAnswer | None:
+    key = identified(endpoint_id) if endpoint_id else None
+    return await budget(asked, key) if key in found and key is not None else None
 
 
 def _sentence(rows: Sequence[Endpoint], whole: Endpoint) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field
 from watchglass.api import words
 from watchglass.api.answers import EndpointTrend, HeatmapAnswer, HeatmapRow, TrendsAnswer
 from watchglass.api.asking import Asked, Parameters, Reading, Spec, figure
-from watchglass.api.endpoints import METHOD, OVERFLOW, ROUTE, identify, key_of, label
+from watchglass.api.endpoint import METHOD, OVERFLOW, ROUTE, identify, key_of, label
 from watchglass.api.models import Missing
 from watchglass.api.ranges import COMPARISONS
 from watchglass.api.requests import NO_REQUESTS

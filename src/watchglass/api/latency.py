@@ -10,7 +10,7 @@ from pydantic import Field
 from watchglass.api import words
 from watchglass.api.answers import LatencyAnswer, Percentiles
 from watchglass.api.asking import Asked, Parameters
-from watchglass.api.endpoints import METHOD, ROUTE, Key, identify, label
+from watchglass.api.endpoint import METHOD, ROUTE, Key, identify, label
 from watchglass.api.models import Missing
 from watchglass.api.requests import NO_REQUESTS
 from watchglass.api.series import percentile_lines, total

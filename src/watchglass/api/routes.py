@@ -26,7 +26,8 @@ from watchglass.api.auth import bears, guard_token
 from watchglass.api.budget import budget
 from watchglass.api.budget_answers import BudgetAnswer
 from watchglass.api.context import Context
-from watchglass.api.endpoints import EndpointsParameters, Key, endpoints, identified
+from watchglass.api.endpoint import Key, identified
+from watchglass.api.endpoints import EndpointsParameters, endpoints
 from watchglass.api.footprint_answers import FootprintDetails
 from watchglass.api.health import HealthAnswer
 from watchglass.api.history import HeatmapParameters, TrendsParameters, heatmap, trends

@@ -15,7 +15,7 @@ from watchglass.api import paths
 from watchglass.errors import AssetsMissing
 from watchglass.ui import format, static
 
-SHARED = ("range", "start", "end", "compare", "latency", "percentile", "sort", "endpoints")
+SHARED = ("range", "start", "end", "compare", "latency", "percentile", "sort", "endpoints", "endpoint")
 """Parameters of the page's address, which links within it carry on."""
 
 _POLICY = (

@@ -9,6 +9,8 @@ from watchglass.api import components, words
 from watchglass.api.answers import Endpoint, EndpointsAnswer
 from watchglass.api.models import Figure, Missing
 from watchglass.ui import drawing, format
+from watchglass.ui.cards import budget
+from watchglass.ui.cards.budget import BudgetView
 from watchglass.ui.levels import RULES, Level, latency_level
 
 SORTS = {"impact": "Share of time", "requests": "Requests", "p95": "P95", "errors": "Errors"}
@@ -50,7 +52,7 @@ class Row:
 class EndpointsView:
     """`sort` is the order in force; `more` the number of endpoints that are left out.
 
-    `legend` names the components of the budgets, in their order.
+    `legend` names the components of the budgets, in their order; `opened` is the budget of the endpoint with that id.
     """
 
     sentence: str
@@ -58,6 +60,7 @@ class EndpointsView:
     rows: list[Row]
     total: Row
     legend: list[tuple[str, str]]
+    opened: BudgetView | None
     more: int
     missing: Missing | None
 
@@ -66,7 +69,7 @@ def parameters(query: Mapping[str, str]) -> dict[str, str]:
     """What the question takes from the page's address; an order that does not exist is the default."""
     sort = query.get("sort", "")
     limit = "1000" if query.get("endpoints") == "all" else str(_SHORT)
-    return {"sort": sort if sort in SORTS else "impact", "limit": limit}
+    return {"sort": sort if sort in SORTS else "impact", "limit": limit, "endpoint": query.get("endpoint", "")[:2000]}
 
 
 def view(answer: EndpointsAnswer, query: Mapping[str, str], slow: float) -> EndpointsView:
@@ -77,6 +80,7 @@ def view(answer: EndpointsAnswer, query: Mapping[str, str], slow: float) -> Endp
         rows=[_row(one, slow) for one in answer.endpoints],
         total=_row(answer.total, slow),
         legend=[(one.component, one.label) for one in answer.total.budget],
+        opened=budget.view(answer.opened) if answer.opened else None,
         more=answer.more,
         missing=answer.missing,
     )
