@@ -114,8 +114,9 @@ def test_an_observed_service_under_opentelemetry_instrument_is_in_the_store_once
     assert sold.sum == 10
     answered = {group.key: group.count for group in select(store_url, HTTP_SERVER_REQUEST_DURATION, by=("http.route",))}
     assert answered[("/items/{number}",)] == 5
-    names = [row["name"] for row in fetch(store_url, "SELECT name FROM watchglass.traces")]
-    assert names.count("GET /items/{number}") == 1
+    [trace] = fetch(store_url, "SELECT spans::text FROM watchglass.traces WHERE name = 'GET /items/{number}'")
+    spans = {span["name"]: span["kind"] for span in json.loads(trace["spans"])}
+    assert spans == {"GET /items/{number}": "server", "packing": "internal"}
     [lines] = fetch(store_url, "SELECT count(*) AS number FROM watchglass.logs WHERE logger = 'shop'")
     assert lines["number"] == 5
     [instances] = fetch(store_url, "SELECT count(*) AS number FROM watchglass.instances")

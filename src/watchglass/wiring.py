@@ -22,6 +22,7 @@ from watchglass.exporters import prometheus
 from watchglass.exporters.exports import Exports, instance_of
 from watchglass.exporters.workers.worker import Worker
 from watchglass.instrumentation.adopted.host import HostMeters
+from watchglass.instrumentation.adopted.tracers import HostSpans
 from watchglass.instrumentation.asgi import Observer, enter, layer_of, leave
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.budget import Budget
@@ -111,6 +112,7 @@ class House:
         self.budget = Budget(self.recorder, self.runtime.lag)
         self.own_threads = OwnThreads(self.recorder)
         self.host_meters = HostMeters(self.recorder)
+        self.host_spans = HostSpans(self.recorder)
         self._authorize = authorize
         self._exact = frozenset(settings.path_prefix + path for path in paths.EXACT)
         self._prefixes = tuple(settings.path_prefix + path for path in paths.PREFIXES)
@@ -151,6 +153,7 @@ class House:
         if self._count(+1) > 1:
             return
         self.host_meters.read()
+        self.host_spans.meet()
         self.exports.start()
         self.worker.start()
         atexit.register(self._stop)
@@ -167,7 +170,7 @@ class House:
 
     def close(self) -> None:
         """Undo everything: libraries are as they were, threads end."""
-        ours = RedisInstrumentor(), AsyncPGInstrumentor(), LoggingInstrumentor(), self.runtime
+        ours = RedisInstrumentor(), AsyncPGInstrumentor(), LoggingInstrumentor(), self.runtime, self.host_spans
         for instrumentor in (self.contrib, *ours):
             with guard.protected("close"):
                 instrumentor.uninstrument()

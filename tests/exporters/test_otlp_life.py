@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 from fastapi import FastAPI
+from opentelemetry import metrics
 from opentelemetry import trace as otel_trace
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -23,6 +24,7 @@ from support.pipelines import answer, line, trace, until
 from watchglass import wiring
 from watchglass.exporters.otlp.destinations import destinations
 from watchglass.meters import DB_CLIENT_OPERATION_DURATION, HTTP_SERVER_REQUEST_DURATION, WATCHGLASS_DROPPED
+from watchglass.redaction import REDACTED
 
 DURATION = HTTP_SERVER_REQUEST_DURATION.name
 BASE = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
@@ -102,7 +104,7 @@ def test_a_service_without_a_database_sends_all_three_signals_of_a_request(
         until(lambda: bool(collector.points(DURATION) and collector.spans() and collector.lines()))
     finally:
         watchglass.unobserve(app)
-    [span] = collector.spans()
+    span, packing = collector.spans()
     assert f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01" == traceparent
     assert (span.name, attributes(span)["http.route"]) == ("GET /work/{number}", "/work/{number}")
     found = {
@@ -110,7 +112,10 @@ def test_a_service_without_a_database_sends_all_three_signals_of_a_request(
     }
     assert found == {"/work/{number}": 1}
     said = {record.body.string_value: record for _, record in collector.lines()}
-    assert said["worked"].trace_id == span.trace_id
+    assert (said["worked"].trace_id, said["worked"].span_id) == (span.trace_id, packing.span_id)
+    assert (packing.name, packing.parent_span_id, packing.kind) == ("packing", span.span_id, 1)
+    assert attributes(packing) == {"size": 3, "password": REDACTED}
+    assert collector.points("shop.worked")[-1].as_double == 2
     assert "secret-of-baggage" not in repr((collector.traces, collector.metrics, collector.logs))
 
 
@@ -141,10 +146,14 @@ def test_nothing_of_otlp_is_loaded_where_no_collector_is_named() -> None:
 
 def service() -> FastAPI:
     app = FastAPI()
+    worked = metrics.get_meter("shop").create_counter("shop.worked")
 
     @app.get("/work/{number}")
     async def work(number: int) -> int:
-        logging.getLogger("shop").warning("worked")
+        with otel_trace.get_tracer("shop").start_as_current_span("packing") as span:
+            span.set_attributes({"size": 3, "password": "hunter2"})
+            logging.getLogger("shop").warning("worked")
+        worked.add(2, {"kind": "book"})
         return number
 
     return app

@@ -63,7 +63,7 @@ class ChildTracer(Tracer):
         if request is None:
             return inner or INVALID_SPAN
         parent = trace.get_current_span(context).get_span_context()
-        return ChildSpan(name, request, inner, parent, dict(attributes or {}), self._clock)
+        return ChildSpan(name, request, inner, parent, dict(attributes or {}), self._clock, kind)
 
     @contextmanager
     def start_as_current_span(  # type: ignore[override]
@@ -100,8 +100,10 @@ class ChildSpan(Span):
         parent: SpanContext,
         attributes: dict[str, Any],
         clock: Callable[[], float],
+        kind: SpanKind = SpanKind.CLIENT,
     ) -> None:
         self._name = name
+        self._kind: Any = kind.name.lower()
         self._request = request
         self._inner = inner or INVALID_SPAN
         self._parent_id = parent.span_id if parent.trace_id == request.trace_id else 0
@@ -120,7 +122,7 @@ class ChildSpan(Span):
         try:
             name, attributes = self._name[:_MAX_NAME], redacted(self._attributes)
             ids = self._context.span_id, self._parent_id
-            self._request.add_child(name, self._start, self._clock(), attributes, self._error, *ids)
+            self._request.add_child(name, self._start, self._clock(), attributes, self._error, *ids, self._kind)
         except Exception:
             guard.caught(_PLACE)
 

@@ -47,7 +47,16 @@ def record_client_work(
     if tracer is not None:
         _record_with(tracer, request, name, start, end, attributes, error, clock)
     elif request is not None:
-        request.add_child(name, start, end, attributes, error)
+        request.add_child(name, start, end, attributes, error, 0, _parent_within(request))
+
+
+def _parent_within(request: Request) -> int:
+    """The span of the application's own that is current, or 0 for the request itself."""
+    span = trace.get_current_span()
+    if isinstance(span, trace.NonRecordingSpan):
+        return 0
+    found = span.get_span_context()
+    return found.span_id if found.trace_id == request.trace_id else 0
 
 
 def _record_with(

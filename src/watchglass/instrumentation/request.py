@@ -33,6 +33,9 @@ def new_span_id() -> int:
     return _random.getrandbits(64) or 1
 
 
+Kind = Literal["server", "client", "internal", "producer", "consumer"]
+
+
 class Child(NamedTuple):
     """Client work that ended. `start` and `end` are readings of the recorder's clock, in seconds.
 
@@ -47,6 +50,7 @@ class Child(NamedTuple):
     error: str | None = None
     span_id: int = 0
     parent_id: int = 0
+    kind: Kind = "client"
 
 
 Work = tuple[float, float, tuple[str | None, ...], int]
@@ -132,12 +136,13 @@ class Request:
         error: str | None = None,
         span_id: int = 0,
         parent_id: int = 0,
+        kind: Kind = "client",
     ) -> None:
         """Append client work that ended; see `Child`. Beyond `MAX_CHILDREN`, and once closed, it is only counted."""
         if self.closed or len(self.children) >= MAX_CHILDREN:
             self.dropped_children += 1
         else:
-            self.children.append(Child(name, start, end, attributes, error, span_id, parent_id))
+            self.children.append(Child(name, start, end, attributes, error, span_id, parent_id, kind))
 
     def time_ns(self, reading: float) -> int:
         """A reading of the recorder's clock as Unix time in nanoseconds."""

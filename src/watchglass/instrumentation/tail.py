@@ -83,7 +83,7 @@ def _child(request: Request, child: Child) -> SpanRecord:
         child.span_id or new_span_id(),
         child.parent_id or request.span_id,
         child.name,
-        "client",
+        child.kind,
         request.time_ns(child.start),
         request.time_ns(child.end),
         dict(child.attributes),

@@ -15,6 +15,7 @@ from weakref import WeakSet
 from opentelemetry.metrics import _internal as api
 
 from watchglass import guard
+from watchglass.instrumentation.adopted.scopes import is_ours
 from watchglass.instrumentation.recorder import Recorder
 
 _WHERE = "instrumentation.adopted"
@@ -91,8 +92,6 @@ class HostMeters:
         waiting = [(meter, one) for meter in meters for one in list(meter._instruments) if one._real_instrument is None]
         if not waiting:
             return
-        from watchglass.instrumentation.adopted.meters import is_ours
-
         for meter, instrument in waiting:
             if not is_ours(meter.name):
                 instrument.on_meter_set(self._provider().get_meter(meter.name, meter.version, meter.schema_url))

@@ -18,6 +18,7 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from watchglass import guard
 from watchglass.analysis.buckets import SCALE
 from watchglass.instrumentation.adopted import grid
+from watchglass.instrumentation.adopted.scopes import is_ours
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.meters import BY_NAME, Kind, Meter
 from watchglass.records import Values
@@ -25,13 +26,8 @@ from watchglass.records import Values
 MOST_BUCKETS = 640
 """Buckets of a histogram between two readings, twenty doublings; what reaches further is read at a coarser scale."""
 
-_INSTRUMENTED = ("asgi", "asyncpg", "fastapi", "redis", "starlette")
-
 MOST_METERS = 5_000
 """Different names and sets of attributes that are taken; what comes after is left out, and counted as an error."""
-
-OURS = ("watchglass", "fastapi", *(f"opentelemetry.instrumentation.{name}" for name in _INSTRUMENTED))
-"""Scopes that measure what Watchglass measures itself where it observes an application."""
 
 _GAINS = (sdk.Counter, sdk.ObservableCounter, sdk.Histogram)
 
@@ -135,11 +131,6 @@ class AdoptedMeters:
                 return None
             meter = self._meters[key] = Meter(metric.name, kind, unit, description, names)
         return meter, tuple(_text(attributes[name]) for name in names)
-
-
-def is_ours(scope: str) -> bool:
-    """Whether Watchglass measures itself what this scope does."""
-    return scope in OURS or scope.partition(".")[0] in OURS
 
 
 def _kind(data: Any) -> Kind:
