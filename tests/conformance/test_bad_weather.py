@@ -1,125 +1,103 @@
-"""Whatever of ours raises, the service answers as if we were not there."""
+"""Whatever of ours raises, the service answers as if we were not there: each of our functions that runs while it does
+its work raises in turn."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from conformance.modes import Mode, OwnTelemetry, Plain
-from conformance.service import service
-from support.asgi import Call, exchange, get, observe, websocket_scope
+from conformance.modes import ExportingContribSpans, Mode, OwnTelemetry, Plain
+from conformance.weather import MODULES, Weather, functions, noting
 from watchglass import guard
-from watchglass.instrumentation import (
-    asgi,
-    attributes,
-    contrib,
-    native,
-    own,
-    propagation,
-    providers,
-    recorder,
-    request,
-    roots,
-    routes,
-    tail,
-    websocket,
-)
-from watchglass.instrumentation import (
-    exchange as http,
-)
+from watchglass.instrumentation.native import Native
 
-MODULES = [
-    asgi, attributes, contrib, http, native, own, propagation, providers, recorder, request, roots, routes, tail,
-    websocket,
-]  # fmt: skip
-BOUNDARY = {
-    # Where the guard itself stands, and what only runs when an application is entered or left.
-    "asgi.Layer.__call__", "asgi.Layer.__init__", "asgi.Layer._exchange", "asgi.Layer._is_own", "asgi.Layer._lifespan",
-    "asgi.Layer._serve", "asgi.Layer._serves", "asgi.Layer._shuts_down", "asgi.Layer.stop", "asgi.Layer._pass_own",
-    "asgi.Entered.__call__", "asgi.Entered.__getattr__", "asgi.Entered.__init__", "asgi.Observer.__init__",
-    "asgi._entered_class", "asgi._pattern", "asgi.enter", "asgi.layer_of", "asgi.leave",
-    "exchange.Exchange.close", "exchange.Exchange.receive", "exchange.Exchange.send", "roots.Root.close",
-    "websocket.Connection.close", "websocket.Connection.receive", "websocket.Connection.send",
-    "own.OwnPaths.answer", "own.OwnPaths.move_inside", "own.OwnPaths.move_outside", "own.OwnRoute.matches",
-    "own.OwnRoute.handle", "own._fail", "own.OwnRoute.__init__",
+# Where the guard itself stands: what raises inside of these is caught there.
+GUARDS = {
+    "asgi.Layer._exchange", "asgi.Layer._is_own", "asgi.Layer._serve", "asgi.Layer._serves",
+    "asyncpg_connection._safely", "contrib_spans.ChildTracer.start_span", "contrib_spans.ChildTracer._of_host",
+    "asyncpg_protocol.WatchedProtocol.connection_lost", "asyncpg_protocol.WatchedProtocol.set_connection",
+    "asyncpg_protocol._ended", "asyncpg_protocol._executed", "contrib.SharingTracer.start_span",
+    "exchange.Exchange.close", "exchange.Exchange.send", "log_capture.LogCapture.record", "pools.Pools._ended",
+    "pools.Pools._observed", "redis._begun", "redis._safely", "websocket.Connection.close",
+    "websocket.Connection.send", "contrib_spans.ChildSpan.end",
 }  # fmt: skip
+# What only hands on: the call itself, the server's messages, what somebody does to a span of the host's.
+PASSES = {
+    "asgi.Layer.__call__", "exchange.Exchange.receive", "websocket.Connection.receive", "log_capture.LogCapture.wants",
+    "roots.Root.close", "contrib.SharingTracer.start_as_current_span",
+    "contrib_spans.ChildTracer.start_as_current_span",
+}  # fmt: skip
+SPANS = ("contrib.SharedSpan.", "contrib_spans.ChildSpan.")
+# In which mode which modules are tried: all of them in the plain one, else what runs in no other.
+MODES: list[tuple[type[Mode], tuple[str, ...]]] = [(Plain, ("",)), (ExportingContribSpans, ("contrib", "providers."))]
+if Native.available:
+    MODES.append((OwnTelemetry, ("native.", "roots.", "providers.")))
 
 
-def functions() -> Iterator[tuple[Any, str, str]]:
-    """Every function and method of the modules: its owner, its name, and both as text."""
-    for module in MODULES:
-        short = module.__name__.rpartition(".")[2]
-        for owner, prefix in _owners(module, short):
-            for name, value in list(vars(owner).items()):
-                if inspect.isfunction(value) and value.__module__ == module.__name__:
-                    label = f"{prefix}.{name}"
-                    if label not in BOUNDARY:
-                        yield owner, name, label
+@pytest.fixture(params=MODES, ids=lambda case: case[0].__name__)
+def tried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mode, tuple[str, ...]]]:
+    kind, names = request.param
+    mode: Mode = kind(monkeypatch)
+    mode.begin()
+    yield mode, names
+    mode.finish()
 
 
-def _owners(module: ModuleType, short: str) -> Iterator[tuple[Any, str]]:
-    yield module, short
-    for name, value in vars(module).items():
-        if inspect.isclass(value) and value.__module__ == module.__name__ and not issubclass(value, tuple):
-            yield value, f"{short}.{name}"
+@pytest.fixture
+def weather(folder: Path, database_url: str, redis_url: str) -> Weather:
+    return Weather(folder, database_url, redis_url)
 
 
-def broken(*_: Any, **__: Any) -> Any:
-    raise ZeroDivisionError("ours")
+def running(ran: set[Any], names: tuple[str, ...]) -> Iterator[tuple[Any, str, str]]:
+    """Our functions whose code ran, of the modules that are tried."""
+    for owner, name, label in [found for module in MODULES for found in functions(module)]:
+        handed_on = label in GUARDS | PASSES or (label.startswith(SPANS) and not label.endswith("__init__"))
+        if label.startswith(names) and not handed_on and vars(owner)[name].__code__ in ran:
+            yield owner, name, label
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of static files, which nothing here asks for."""
-    return tmp_path_factory.mktemp("static")
+def break_it(patch: pytest.MonkeyPatch, owner: Any, name: str) -> Counter[str]:
+    """Have a function raise, where it is defined and where it was imported to; counts its calls."""
+    original, calls = vars(owner)[name], Counter[str]()
 
+    def broken(*_: Any, **__: Any) -> Any:
+        calls["calls"] += 1
+        raise ZeroDivisionError("ours")
 
-@pytest.fixture(scope="module")
-def alone(folder: Path) -> list[tuple[Any, ...]]:
-    """What the service answers without us."""
-    return asyncio.run(outcomes(service(folder)))
-
-
-HEADERS = [(b"traceparent", b"00-%s-%s-01" % (b"ab" * 16, b"cd" * 8)), (b"tracestate", b"vendor=1")]
-PATHS = ["/items/7", "/boom", "/star/below/things/x", "/stream"]
-
-
-async def outcomes(app: Any) -> list[tuple[Any, ...]]:
-    calls = [await get(app, path, headers=HEADERS) for path in PATHS]
-    calls.append(await get(app, "/sub/things/x", headers=HEADERS[:1]))
-    socket = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "hello"}]
-    calls.append(await exchange(app, websocket_scope("/ws/7"), socket))
-    return [_seen(call) for call in calls]
-
-
-def _seen(call: Call) -> tuple[Any, ...]:
-    return call.plain, type(call.error)
-
-
-def cases() -> Iterator[Any]:
-    for owner, name, label in functions():
-        yield pytest.param(Plain, owner, name, id=label)
-        if native.Native.available and label.startswith(("native.", "roots.")):
-            yield pytest.param(OwnTelemetry, owner, name, id=f"{label}, with FastAPI's own telemetry")
-
-
-@pytest.mark.parametrize(("mode", "owner", "name"), list(cases()))
-async def test_an_error_anywhere_of_ours_changes_nothing(
-    mode: type[Mode], owner: Any, name: str, alone: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = vars(owner)[name]
-    app = service(folder)
-    mode(monkeypatch).prepare(app)
-    monkeypatch.setattr(guard, "strict", False)
-    observed = observe(app, excluded_urls="nothing-like-this")
-    for place in (owner, *MODULES):  # where it is defined, and where it was imported to
+    for place in (owner, *MODULES):
         if vars(place).get(name) is original:
-            monkeypatch.setattr(place, name, broken)
-    assert await outcomes(observed.app) == alone
-    assert request.current_request() is None
+            patch.setattr(place, name, broken)
+    return calls
+
+
+async def test_an_error_anywhere_of_ours_changes_nothing(
+    tried: tuple[Mode, tuple[str, ...]], weather: Weather, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode, names = tried
+    alone, ran = await weather.alone(), set[Any]()
+    async with weather.observed(mode) as work:
+        with noting(ran):
+            assert await work() == alone
+    monkeypatch.setattr(guard, "strict", False)
+    raised = {}
+    for owner, name, label in running(ran, names):
+        monkeypatch.setattr(guard, "errors", Counter())
+        async with weather.observed(mode) as work:
+            with monkeypatch.context() as patch:
+                calls = break_it(patch, owner, name)
+                assert await work() == alone, label
+        raised[label] = calls.total()
+        assert bool(guard.errors.total()) == bool(calls), f"{label} raised and nobody counted it"
+    assert len([label for label, calls in raised.items() if calls]) >= (150 if names == ("",) else 10)
+
+
+@pytest.mark.parametrize("label", sorted(GUARDS))
+def test_a_guard_is_one(label: str) -> None:
+    [found] = [vars(owner)[name] for module in MODULES for owner, name, known in functions(module) if known == label]
+    source = inspect.getsource(found)
+    assert "caught(" in source or "protected(" in source

@@ -135,7 +135,10 @@ def _unseen(when: Callable[[Any], bool]) -> Callable[[Call], Call]:
     def make(method: Call) -> Call:
         @functools.wraps(method)
         async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if not when(self):
+            unseen = False
+            with guard.protected("instrumentation.contrib"):
+                unseen = when(self)
+            if not unseen:
                 return await method(self, *args, **kwargs)
             with suppress_instrumentation():
                 return await method(self, *args, **kwargs)

@@ -1,0 +1,185 @@
+"""Everything a service does that we see, whole and in one go; and which of our functions that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import io
+import logging
+import pkgutil
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import asyncpg
+import redis
+import redis.asyncio
+from fastapi import FastAPI
+
+from conformance.modes import Mode
+from conformance.service import service
+from support.asgi import Call, exchange, get, observe, websocket_scope
+from watchglass import instrumentation
+from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
+from watchglass.instrumentation.logs import LoggingInstrumentor
+from watchglass.instrumentation.redis import RedisInstrumentor
+
+MODULES: list[ModuleType] = [
+    importlib.import_module(found.name)
+    for found in pkgutil.walk_packages(instrumentation.__path__, f"{instrumentation.__name__}.")
+]
+HEADERS = [(b"traceparent", b"00-%s-%s-01" % (b"ab" * 16, b"cd" * 8)), (b"tracestate", b"vendor=1")]
+PATHS = [
+    "/items/7",
+    "/boom",
+    "/chained",
+    "/teapot",
+    "/star/below/things/x",
+    "/starlette/x",
+    "/stream",
+    "/stream-breaks",
+]
+PATHS += ["/static/nothing", "/nothing", "/background", "/own-ids", "/data"]
+
+PATIENCE = 10.0
+"""Seconds after which a service that does not end hangs."""
+
+
+def functions(module: ModuleType) -> Iterator[tuple[Any, str, str]]:
+    """Every function and method that a module defines: its owner, its name, and both as text."""
+    short = module.__name__.removeprefix(f"{instrumentation.__name__}.")
+    classes = [value for value in vars(module).values() if inspect.isclass(value)]
+    for owner in (module, *(kind for kind in classes if kind.__module__ == module.__name__)):
+        prefix = short if owner is module else f"{short}.{owner.__name__}"
+        for name, value in list(vars(owner).items()):
+            if inspect.isfunction(value) and value.__module__ == module.__name__:
+                yield owner, name, f"{prefix}.{name}"
+
+
+@contextmanager
+def noting(ran: set[Any]) -> Iterator[None]:
+    """Add the code of every Python function that runs in this thread."""
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        if event == "call":
+            ran.add(frame.f_code)
+
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+def with_data(app: FastAPI, log: logging.Logger) -> FastAPI:
+    """Have the service use its database, its cache and its log, right and wrong."""
+
+    @app.get("/data")
+    async def data() -> list[Any]:
+        log.info("asked for data")
+        return [*await _statements(app.state.pool), *await _commands(app.state.redis)]
+
+    return app
+
+
+async def _statements(pool: Any) -> list[Any]:
+    answers: list[Any] = [await pool.fetchval("SELECT 1 + $1::int", 1), await pool.fetchval(query="SELECT 7")]
+    async with pool.acquire() as connection:
+        try:
+            await connection.execute("SELECT 1/0")
+        except asyncpg.PostgresError as error:
+            answers.append(error.sqlstate)
+        await connection.executemany("SELECT $1::int", [(1,), (2,)])
+        async with connection.transaction():
+            rows = connection.cursor("SELECT generate_series(1, 3)", prefetch=2)
+            answers += [row[0] async for row in rows]
+        statement = await connection.prepare("SELECT 'prepared'")
+        answers.append(await statement.fetchval())
+        out = io.BytesIO()
+        await connection.copy_from_query("SELECT 1, 2", output=out)
+        answers.append(out.getvalue().decode())
+    return answers
+
+
+async def _commands(client: Any) -> list[Any]:
+    answers = [await client.set("weather:1", "fair"), await client.get("weather:1"), await client.get("weather:none")]
+    answers += await client.mget("weather:1", "weather:none")
+    async with client.pipeline(transaction=True) as pipeline:
+        answers += await pipeline.get("weather:1").exists("weather:1").execute()
+    try:
+        await client.lpush("weather:1", "x")
+    except redis.ResponseError as error:
+        answers.append(str(error))
+    return answers
+
+
+@asynccontextmanager
+async def clients(app: FastAPI, database_url: str, redis_url: str) -> AsyncIterator[None]:
+    async with (
+        asyncpg.create_pool(database_url, min_size=1, max_size=1) as app.state.pool,
+        redis.asyncio.Redis.from_url(redis_url, decode_responses=True) as app.state.redis,
+    ):
+        yield
+
+
+async def outcomes(app: Any) -> list[tuple[Any, ...]]:
+    """What clients get, byte by byte, and what the application raises."""
+    calls = [await get(app, path, headers=HEADERS) for path in PATHS]
+    calls.append(await get(app, "/sub/things/x", headers=HEADERS[:1]))
+    calls.append(await get(app, "/upload", "POST", b"x" * 10))
+    incoming = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "hello"}]
+    calls += [await exchange(app, websocket_scope(path), list(incoming)) for path in ("/ws/7", "/ws-refused")]
+    return [_seen(call) for call in calls]
+
+
+def _seen(call: Call) -> tuple[Any, ...]:
+    return call.plain, type(call.error)
+
+
+class Weather:
+    """One service, observed or not, with its clients."""
+
+    def __init__(self, folder: Path, database_url: str, redis_url: str) -> None:
+        self.folder = folder
+        self.urls = database_url, redis_url
+
+    def _service(self, printed: io.StringIO) -> FastAPI:
+        log = logging.Logger("shop")
+        log.addHandler(logging.StreamHandler(printed))
+        return with_data(service(self.folder), log)
+
+    async def alone(self) -> tuple[Any, ...]:
+        """What it does without us."""
+        printed = io.StringIO()
+        app = self._service(printed)
+        async with clients(app, *self.urls):
+            return await outcomes(app), printed.getvalue()
+
+    @asynccontextmanager
+    async def observed(self, mode: Mode) -> AsyncIterator[Any]:
+        """A function that has it do the same while it is observed."""
+        printed = io.StringIO()
+        app = self._service(printed)
+        mode.prepare(app)
+        seen = observe(app)
+        ours = [AsyncPGInstrumentor(), RedisInstrumentor()]
+        for instrumentor in ours:
+            instrumentor.instrument(recorder=seen.recorder)
+        LoggingInstrumentor().instrument(offer_log=lambda record: None, level="INFO", key=b"k" * 16)
+        mode.take_clients(seen.recorder)
+
+        async def go() -> tuple[Any, ...]:
+            async with asyncio.timeout(PATIENCE), clients(app, *self.urls):
+                return await outcomes(app), printed.getvalue()
+
+        try:
+            yield go
+        finally:
+            mode.leave_clients()
+            for instrumentor in (*ours, LoggingInstrumentor()):
+                instrumentor.uninstrument()
+            await asyncio.sleep(0)
