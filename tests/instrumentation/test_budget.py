@@ -20,6 +20,7 @@ from opentelemetry.trace import SpanKind
 from support.asgi import Clock, Observed, exchange, get, observe, websocket_scope
 from watchglass import meters
 from watchglass.instrumentation import budget
+from watchglass.instrumentation.adopted.tracers import HostSpans
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.budget import Budget, Part, note, part_of, shares
 from watchglass.instrumentation.lag import MeanLag
@@ -348,10 +349,12 @@ async def test_waiting_for_a_connection_is_told_from_the_statements_of_others(
     assert found["pool_wait"] > 0.09 > 10 * found["own_code"]
 
 
+@pytest.mark.parametrize("provider", ["the host's", "none"])
 async def test_outbound_requests_are_known_by_the_spans_of_their_instrumentation(
-    monkeypatch: pytest.MonkeyPatch,
+    provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider(shutdown_on_exit=False))
+    hosts = TracerProvider(shutdown_on_exit=False) if provider == "the host's" else None
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", hosts)
 
     async def handler() -> None:
         tracer = trace.get_tracer("opentelemetry.instrumentation.httpx")
@@ -362,7 +365,12 @@ async def test_outbound_requests_are_known_by_the_spans_of_their_instrumentation
             await asyncio.sleep(0.05)
 
     observed = service(handler)
-    await get(observed.app, "/")
+    offered = HostSpans(observed.recorder)
+    try:
+        offered.meet()
+        await get(observed.app, "/")
+    finally:
+        offered.uninstrument()
     found = components(observed)
     assert 0.09 < found["http"] < 0.15 and found["own_code"] > 0.04
     assert ("/", "http", "stock.test") in spent(observed.recorder)

@@ -17,6 +17,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, SpanKind, Statu
 
 from watchglass import guard
 from watchglass.instrumentation.operations import error_type
+from watchglass.instrumentation.outbound import note_http
 from watchglass.instrumentation.providers import host_tracer
 from watchglass.instrumentation.request import Request, current_request, new_span_id
 from watchglass.redaction import fields, sql_shape
@@ -58,8 +59,16 @@ class ChildTracer(Tracer):
     ) -> Span:
         if guard.own_work.get():
             return INVALID_SPAN
-        tracer, request = self._of_host(), current_request()
+        tracer = self._of_host()
         inner = None if tracer is None else tracer.start_span(name, context, kind, attributes, *args, **kwargs)
+        try:
+            return self._child(name, context, kind, attributes, inner)
+        except Exception:
+            guard.caught(_PLACE)
+            return inner or INVALID_SPAN
+
+    def _child(self, name: str, context: Context | None, kind: SpanKind, attributes: Any, inner: Span | None) -> Span:
+        request = current_request()
         if request is None:
             return inner or INVALID_SPAN
         parent = trace.get_current_span(context).get_span_context()
@@ -80,13 +89,17 @@ class ChildTracer(Tracer):
             yield current
 
     def _of_host(self) -> Tracer | None:
-        if host_tracer() is None:
+        try:
+            if host_tracer() is None:
+                return None
+            provider = trace.get_tracer_provider()
+            if provider is not self._hosts[0]:
+                args, kwargs = self._asked
+                self._hosts = provider, provider.get_tracer(*args, **kwargs)
+            return self._hosts[1]
+        except Exception:
+            guard.caught(_PLACE)
             return None
-        provider = trace.get_tracer_provider()
-        if provider is not self._hosts[0]:
-            args, kwargs = self._asked
-            self._hosts = provider, provider.get_tracer(*args, **kwargs)
-        return self._hosts[1]
 
 
 class ChildSpan(Span):
@@ -120,9 +133,12 @@ class ChildSpan(Span):
             return
         self._over = True
         try:
+            end = self._clock()
+            if self._kind == "client":
+                note_http(self._attributes, self._start, end)
             name, attributes = self._name[:_MAX_NAME], redacted(self._attributes)
             ids = self._context.span_id, self._parent_id
-            self._request.add_child(name, self._start, self._clock(), attributes, self._error, *ids, self._kind)
+            self._request.add_child(name, self._start, end, attributes, self._error, *ids, self._kind)
         except Exception:
             guard.caught(_PLACE)
 

@@ -1,11 +1,11 @@
 """Outbound HTTP in the latency budget, from the spans of the instrumentations of httpx, aiohttp and the like.
 
-They make spans where the host has a tracer provider; what its sampler does not record is not seen, and is own code.
+Where the host has a tracer provider, what its sampler does not record is not seen, and is own code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from opentelemetry import trace
@@ -40,13 +40,15 @@ class Outbound:
         """Take note of a span that ended here and now, if it is of an outbound request."""
         if not self.active or span.kind is not SpanKind.CLIENT or not span.attributes:
             return
-        attributes = span.attributes
-        if "http.request.method" not in attributes and "http.method" not in attributes:
-            return
-        address = attributes.get("server.address") or attributes.get("net.peer.name")
         end = self._clock()
-        part = part_of(HTTP, address=str(address) if address else None)
-        note(part, end - (span.end_time - span.start_time) / 1e9, end)
+        note_http(span.attributes, end - (span.end_time - span.start_time) / 1e9, end)
+
+
+def note_http(attributes: Mapping[str, Any], start: float, end: float) -> None:
+    """Take note of a client's span that ended here and now, if its attributes say that it is of an HTTP request."""
+    if "http.request.method" in attributes or "http.method" in attributes:
+        address = attributes.get("server.address") or attributes.get("net.peer.name")
+        note(part_of(HTTP, address=str(address) if address else None), start, end)
 
 
 class Listener:
