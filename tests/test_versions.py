@@ -63,7 +63,7 @@ def passes(uv: str, python: str, folder: Path, *requirements: str) -> None:
 
 def test_the_oldest_packages_that_are_allowed(uv: str, tmp_path: Path) -> None:
     oldest = tmp_path / "oldest.txt"
-    extras = ("--extra", "contrib", "--extra", "demo")
+    extras = ("--extra", "contrib", "--extra", "demo", "--extra", "otlp")
     run(uv, "pip", "compile", "--resolution", "lowest-direct", *extras, "pyproject.toml", "-o", str(oldest))
     assert "fastapi==0.110.0" in oldest.read_text()
     passes(uv, sys.executable, tmp_path, "-r", str(oldest))
@@ -73,7 +73,7 @@ def test_the_newest_python_of_this_machine(uv: str, tmp_path: Path) -> None:
     python = newest_python(uv)
     if python is None:
         pytest.skip("this machine has no Python newer than the one that runs the tests")
-    passes(uv, python, tmp_path, ".[contrib,demo]")
+    passes(uv, python, tmp_path, ".[contrib,demo,otlp]")
 
 
 # The rooms that speak to PostgreSQL.

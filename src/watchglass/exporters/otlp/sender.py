@@ -91,5 +91,9 @@ class Sender:
 
 
 def _export(exporter: Any, data: Any) -> bool:
-    """By the name of the result: each signal has an enumeration of its own."""
-    return bool(exporter.export(data).name == "SUCCESS")
+    """By the name of the result: each signal has an enumeration of its own. Older exporters raise what they meet."""
+    try:
+        return bool(exporter.export(data).name == "SUCCESS")
+    except Exception as error:
+        guard.logger.warning("OTLP: %s could not be sent: %s", type(data).__name__, error)
+        return False

@@ -15,6 +15,9 @@ from watchglass.settings import Settings
 MOST_WAITING = 10_000
 """Spans held whose root did not end yet; beyond it the traces that began first are let go of."""
 
+MARK = "/* watchglass:"
+"""In every statement of Watchglass's own."""
+
 _QUERIES = ("url.query",)
 _STATEMENTS = ("db.query.text", "db.statement")
 _MINUTE_NS = 60_000_000_000
@@ -34,7 +37,7 @@ class Traces:
 
     def add(self, spans: Iterable[Any]) -> list[Trace]:
         """Take ended spans; the kept traces of those roots that are among them."""
-        kept = [self._add(span) for span in spans]
+        kept = [self._add(span) for span in spans if not _is_our_statement(span)]
         while self._held > MOST_WAITING:
             self.dropped += self._let_go(next(iter(self._waiting)))
         return [trace for trace in kept if trace is not None]
@@ -87,6 +90,12 @@ def record_of(span: Any, key: bytes | None = None) -> SpanRecord:
         _redacted(span.attributes or {}, key),
         _error(span),
     )
+
+
+def _is_our_statement(span: Any) -> bool:
+    """Whether it is the store's own work, which older instrumentors of asyncpg trace although they are told not to."""
+    attributes = span.attributes or {}
+    return any(MARK in str(attributes.get(name, "")) for name in _STATEMENTS)
 
 
 def _error(span: Any) -> str | None:
