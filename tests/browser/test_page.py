@@ -200,6 +200,18 @@ async def test_enter_opens_a_statement(shop: Shop, history: None, opened: Open) 
     await expect(page.locator("#slow_statements pre").first).to_be_visible()
 
 
+async def test_an_endpoint_opens_by_enter_and_is_part_of_the_address(shop: Shop, history: None, opened: Open) -> None:
+    page = await opened(shop)
+    row = page.locator("#endpoints [data-row]").first
+    await row.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#endpoints .opened")).to_be_visible()
+    await expect(page).to_have_url(re.compile("endpoint="))
+    await row.locator("a").click()
+    await expect(page.locator("#endpoints .opened")).to_have_count(0)
+    await expect(page).not_to_have_url(re.compile("endpoint="))
+
+
 async def test_the_order_of_endpoints_is_part_of_the_address(shop: Shop, history: None, opened: Open) -> None:
     page = await opened(shop, "?sort=requests")
     first = page.locator("#endpoints tbody tr").first
