@@ -102,6 +102,7 @@ class House:
             overflowed=lambda: self.recorder.overflowed,
             dropped=lambda *what: self.recorder.counter(WATCHGLASS_DROPPED, what[:2]).add(what[2]),
             host_sends=lambda: host_tracer() is not None,
+            sent_by_host=lambda: self.host_meters.sent_by_host,
         )
         self.pipeline = self.exports.pipeline
         self.worker = Worker(settings, lambda: self.pipeline.instance.instance_id, self.pipeline.collect)

@@ -21,7 +21,8 @@ class Exports:
     """Takes each record once and has it leave by every way. Making it starts nothing, and without OTLP loads nothing.
 
     `collect`, `retire` and `overflowed` are the recorder's; `dropped` is told signal, reason and number of what OTLP
-    lost; `host_sends` says of a trace whether the host's own exporter has it already.
+    lost. `host_sends` says of a trace whether the host's own exporter has it already; `sent_by_host` names the metrics of
+    which that is true.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Exports:
         overflowed: Callable[[], int] = int,
         dropped: Callable[[str, str, int], None] = lambda signal, reason, number: None,
         host_sends: Callable[[], bool] = bool,
+        sent_by_host: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._retire = retire
         self._host_sends = host_sends
@@ -50,6 +52,7 @@ class Exports:
                 self.pipeline.collect,
                 retire=retire,
                 dropped=dropped,
+                sent_by_host=sent_by_host,
             )
 
     def offer_log(self, record: LogRecord) -> None:

@@ -33,7 +33,7 @@ class OtlpExport:
     """Exports one process to these destinations; in a forked child it is a fresh one, not started.
 
     `instance` gives the process's identity of now, `retire` lets go of series nobody uses, and `dropped` is told the
-    signal, the reason and the number of records that are lost.
+    signal, the reason and the number of records that are lost. `sent_by_host` names metrics that leave without us.
     """
 
     def __init__(
@@ -45,11 +45,13 @@ class OtlpExport:
         *,
         retire: Callable[[], Sequence[State]] = tuple,
         dropped: Callable[[str, str, int], None] = lambda signal, reason, number: None,
+        sent_by_host: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._settings = settings
         self._destinations = {destination.signal: destination for destination in destinations}
         self._instance = instance
-        self._collect = collect
+        self._collect_all = collect
+        self._sent_by_host = sent_by_host
         self._retire = retire
         self._dropped = dropped
         self._forked = False
@@ -75,6 +77,11 @@ class OtlpExport:
             lambda some: spans_of(some, self._resource),
             lambda reason, number: self._dropped("traces", reason, number),
         )
+
+    def _collect(self) -> list[State]:
+        """What the host does not send itself."""
+        states, elsewhere = self._collect_all(), self._sent_by_host()
+        return [state for state in states if state.meter.name not in elsewhere] if elsewhere else list(states)
 
     def offer_log(self, record: LogRecord) -> None:
         """Have the line sent, if logs are. Any thread; never waits."""

@@ -78,14 +78,17 @@ class AdoptedMeters:
         self._recorder = recorder
         self._besides_ours = besides_ours
         self._meters: dict[tuple[str, ...], Meter] = {}
+        self.left_out: set[str] = set()
+        """Names of our table that others measure too."""
 
     def add(self, data: MetricsData) -> None:
         """Take the gains of one reading."""
         for scoped in (scoped for resource in data.resource_metrics for scoped in resource.scope_metrics):
-            if self._besides_ours and is_ours(scoped.scope.name):
-                continue
+            ours = self._besides_ours and is_ours(scoped.scope.name)
             for metric in scoped.metrics:
-                if not (self._besides_ours and metric.name in BY_NAME):
+                if self._besides_ours and metric.name in BY_NAME:
+                    self.left_out.add(metric.name)
+                elif not ours:
                     with guard.protected("instrumentation.adopted"):
                         self._add(metric)
 
