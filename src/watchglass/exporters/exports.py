@@ -21,8 +21,8 @@ class Exports:
     """Takes each record once and has it leave by every way. Making it starts nothing, and without OTLP loads nothing.
 
     `collect`, `retire` and `overflowed` are the recorder's; `dropped` is told signal, reason and number of what OTLP
-    lost. `host_sends` says of a trace whether the host's own exporter has it already; `sent_by_host` names the metrics of
-    which that is true.
+    lost. `host_sends` says of a trace whether the host's own exporter has it already, `sent_by_host` of which metrics
+    that is true.
     """
 
     def __init__(
