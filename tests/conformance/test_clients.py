@@ -16,6 +16,8 @@ import redis
 import redis.asyncio
 from fastapi import FastAPI
 from opentelemetry.trace import SpanKind
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from conformance.modes import Contrib, Mode, Started
 from support.asgi import Observed, get, observe
@@ -179,6 +181,26 @@ async def fails(client: Any) -> None:
         await client.lpush("session:1", "x")
 
 
+async def retries(client: Any) -> None:
+    """The connection is lost while the command waits, and the client sends it again on another."""
+    again = {"retry": Retry(NoBackoff(), 2), "retry_on_error": [redis.ConnectionError]}
+    async with redis.asyncio.Redis(**address_of(client), **again, single_connection_client=True) as patient:
+        with guard.as_own_work():
+            number = await patient.client_id()
+        waiting = asyncio.create_task(patient.blpop(["queue"], timeout=5))
+        await asyncio.sleep(0.05)
+        with guard.as_own_work():
+            await client.client_kill_filter(_id=number)
+            await asyncio.sleep(0.05)
+            await client.lpush("queue", "x")
+        assert await waiting == (b"queue", b"x")
+
+
+def address_of(client: Any) -> dict[str, Any]:
+    kwargs = client.connection_pool.connection_kwargs
+    return {name: kwargs[name] for name in ("host", "port", "path", "db", "password") if name in kwargs}
+
+
 REDIS = [
     command("GET found", lambda c: c.get("session:1"), {"GET": 1}, 1, session_hit=1),
     command("GET in vain", lambda c: c.get("session:none"), {"GET": 1}, 1, session_miss=1),
@@ -192,6 +214,7 @@ REDIS = [
     command("a transaction", transaction, {"MULTI SET GET": 1}, 1, session_hit=1),
     command("publishing", publishes, {"PUBLISH": 1}, 1),
     command("a script", lambda c: c.eval("return redis.call('GET', KEYS[1])", 1, "session:1"), {"EVAL": 1}, 1),
+    command("a retry", retries, {"BLPOP": 1}, 1),
     command("an error", fails, {"LPUSH!ResponseError": 1}, 1),
 ]
 
