@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from watchglass.exporters.gently import gently
 from watchglass.exporters.metrics import counter_gain, histogram_gain
 from watchglass.exporters.otlp.points import Sample
 from watchglass.exporters.projection import Projection, summed
@@ -75,7 +76,9 @@ class Samples:
             ended = self._left.keys() - totals.keys()
             for key, state in self._left.items():
                 totals[key] = summed(totals[key], state) if key in totals else state
-            found = [sample for key, total in totals.items() if (sample := self._sample(key, total, now)) is not None]
+            found = [
+                sample for key, total in gently(totals.items()) if (sample := self._sample(key, total, now)) is not None
+            ]
             self._since = now
             unsent = {(sample.meter, sample.attributes) for sample in found} if self._delta else set()
             for key in ended - unsent:

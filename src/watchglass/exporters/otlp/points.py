@@ -12,6 +12,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality
 from opentelemetry.sdk.resources import Resource
 
 from watchglass.analysis.buckets import SCALE, ZERO
+from watchglass.exporters.gently import gently
 from watchglass.exporters.otlp.resource import SCOPE
 from watchglass.meters import Meter
 from watchglass.records import Attributes, State
@@ -53,7 +54,7 @@ def metrics_data(samples: Iterable[Sample], resource: Resource, *, delta: bool) 
 def _data(kind: str, samples: list[Sample], gains: AggregationTemporality) -> Any:
     match kind:
         case "histogram":
-            return sdk.ExponentialHistogram([_histogram(sample) for sample in samples], gains)
+            return sdk.ExponentialHistogram([_histogram(sample) for sample in gently(samples)], gains)
         case "counter":
             return sdk.Sum([_number(sample) for sample in samples], gains, is_monotonic=True)
         case "updown":
