@@ -25,6 +25,7 @@ from watchglass.instrumentation.contrib_packages import ContribPackages
 from watchglass.instrumentation.contrib_spans import ChildProvider, redacted
 from watchglass.instrumentation.operations import spans_elsewhere
 from watchglass.instrumentation.request import Request, reset_current_request, set_current_request
+from watchglass.records import Trace
 
 
 @pytest.fixture
@@ -152,3 +153,29 @@ def test_literals_and_secrets_never_stay(request_here: Request) -> None:
     )
     assert "hunter2" not in str(kept)
     assert kept["db.statement"] == "SELECT ? FROM users WHERE mail = ?"
+
+
+async def test_an_observed_service_keeps_contribs_spans_once(
+    app: FastAPI, database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Trace] = []
+    monkeypatch.setattr("watchglass.exporters.exports.Exports.offer_trace", lambda self, trace: kept.append(trace))
+
+    @app.get("/work")
+    async def work() -> int:
+        connection = await asyncpg.connect(database_url)
+        await connection.fetch(query="SELECT 'hunter2'")
+        await connection.close()
+        async with redis.asyncio.Redis.from_url(redis_url) as client:
+            return await client.exists("session:1")
+
+    watchglass.observe(app, watchglass.Settings(instrumentation="contrib"))
+    monkeypatch.setattr("watchglass.wiring.House.start", lambda self: None)  # nothing is written here
+    assert (await get(app, "/work")).status == 200
+    [trace] = kept
+    assert [(span.name, span.kind) for span in trace.spans] == [
+        ("GET /work", "server"),
+        ("SELECT", "client"),
+        ("EXISTS", "client"),
+    ]
+    assert "hunter2" not in str(trace)
