@@ -76,9 +76,8 @@ class Samples:
             ended = self._left.keys() - totals.keys()
             for key, state in self._left.items():
                 totals[key] = summed(totals[key], state) if key in totals else state
-            found = [
-                sample for key, total in gently(totals.items()) if (sample := self._sample(key, total, now)) is not None
-            ]
+            made = (self._sample(key, total, now) for key, total in gently(totals.items()))
+            found = [sample for sample in made if sample is not None]
             self._since = now
             unsent = {(sample.meter, sample.attributes) for sample in found} if self._delta else set()
             for key in ended - unsent:

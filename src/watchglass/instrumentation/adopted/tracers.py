@@ -1,7 +1,7 @@
 """The application's own spans as children of its requests, whether the host set a tracer provider or not.
 
 Where it did, its provider tells of each span that ends; what its sampler does not record is not seen. Where it did not,
-the API's proxy tracers make spans while a request is handled: about 30 us each, on top of the 17 that a span costs which
+the API's proxy tracers make spans while a request is handled: about 30 us each, on top of the 17 of a span that
 records nothing.
 """
 
