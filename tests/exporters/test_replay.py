@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,6 +207,36 @@ def test_what_ended_processes_leave_is_bounded(store_url: str) -> None:
     pruned = replay(store_url, spool_bytes=paths[0].stat().st_size + 50)
     pruned.prune()
     assert [path.exists() for path in paths] == [True] * 4 + [False] * 2
+
+
+def test_what_is_set_aside_is_bounded_with_the_rest(store_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """While the store answers as well, and while it does not; the newest stay, whatever they are."""
+    paths = [left_behind(store_url, *frozen(1)) for _ in range(6)]
+    aside = [path.with_name(path.name + ".damaged") for path in paths]
+    for age, path in enumerate(paths):
+        os.utime(path, (time.time() - 48 * 3600 - age,) * 2)
+    size = paths[0].stat().st_size
+    own = OwnMeters()
+    pruned = Replay(settings(store_url, spool_bytes=size + 50), lambda instance: Writer(store_url, instance), own)
+    running(pruned, lambda: not any(path.exists() for path in (*paths, *aside[4:])))
+    assert [path.exists() for path in aside] == [True] * 4 + [False] * 2
+    assert (pruned.set_aside, own.dropped["spool", "spool_full"]) == (4, 2)
+    assert sum("is removed: ended processes left more" in record.message for record in caplog.records) == 2
+    newer = left_behind(store_url, *frozen(2))
+    pruned.prune()
+    assert newer.exists()
+    assert ([path.exists() for path in aside], pruned.set_aside) == ([True] * 3 + [False] * 3, 3)
+
+
+def running(replay: Replay, true: Callable[[], bool]) -> None:
+    """Have it run, as it does while the store answers, until that is true."""
+    with ThreadPoolExecutor(1) as thread, asyncio.Runner() as runner:
+        task = runner.get_loop().create_task(replay.run(lambda: True))
+        done = thread.submit(until, true)
+        done.add_done_callback(lambda _: runner.get_loop().call_soon_threadsafe(task.cancel))
+        with suppress(asyncio.CancelledError):
+            runner.get_loop().run_until_complete(task)
+        done.result()
 
 
 CHILD = f"""

@@ -51,13 +51,12 @@ class Replay:
         while True:
             if ready():
                 await self.look()
-            else:
-                self.prune()
+            self.prune()
             await asyncio.sleep(LOOK_SECONDS * random.uniform(0.8, 1.2) if ready() else _PAUSE)
 
     async def look(self) -> None:
         """Replay each file that nobody holds. Raises `WatchglassError` when the store cannot be written."""
-        for path, file in self._orphans():
+        for path, file in self._orphans(SUFFIX):
             try:
                 await self._replay(path, file)
             except WatchglassError:
@@ -66,21 +65,22 @@ class Replay:
                 guard.caught("exporters.replay")
 
     def prune(self) -> None:
-        """Of what ended processes left keep the newest, within a bound: they may end again and again."""
-        found = [(os.fstat(file.fileno()), path) for path, file in self._orphans()]
+        """Of what ended processes left, set aside or not, keep the newest, within a bound: they may end ever again."""
+        found = [(os.fstat(file.fileno()), path) for path, file in self._orphans(SUFFIX, DAMAGED)]
         room, kept = PROCESSES * self._settings.spool_bytes, set()
         for stat, path in sorted(found, key=lambda one: one[0].st_mtime, reverse=True):
             room -= stat.st_size
             if room >= 0:
                 kept.add(path)
-        for path, _ in self._orphans() if len(kept) < len(found) else ():
+        for path, _ in self._orphans(SUFFIX, DAMAGED) if len(kept) < len(found) else ():
             if path not in kept:
                 path.unlink()
+                self.set_aside -= path.suffix == DAMAGED
                 self._own.dropped["spool", "spool_full"] += 1
                 guard.logger.warning("%s is removed: ended processes left more than may be kept (spool_bytes)", path)
 
-    def _orphans(self) -> Iterator[tuple[Path, BinaryIO]]:
-        """Each file of a process that is gone, open and under our lock until the next one is asked for."""
+    def _orphans(self, *suffixes: str) -> Iterator[tuple[Path, BinaryIO]]:
+        """Each such file of a process that is gone, open and under our lock until the next one is asked for."""
         try:
             folder = state_folder(self._settings, FOLDER)
             names = sorted(folder.glob(f"{prefix(self._settings)}-*"))
@@ -88,7 +88,7 @@ class Replay:
             return  # the spool says it
         self.set_aside = sum(path.suffix == DAMAGED for path in names)
         for path in names:
-            if path.suffix in (SUFFIX, UNFINISHED):
+            if path.suffix in (*suffixes, UNFINISHED):
                 yield from self._orphan(path)
 
     def _orphan(self, path: Path) -> Iterator[tuple[Path, BinaryIO]]:
