@@ -12,12 +12,14 @@ import pytest
 import pytest_asyncio
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as plain_families
+from starlette.exceptions import HTTPException
 
 from support.past import Process, browser, log_in
 from watchglass.api.app import create_app
 from watchglass.api.context import Context
 from watchglass.api.recorded import MOST_NAMES, MOST_SERIES, RecordedMeters
 from watchglass.api.recording import A_BATCH, AT_ONCE, Bucket, Measurement
+from watchglass.errors import DatabaseUnavailable
 from watchglass.exporters import prometheus
 from watchglass.instrumentation.recorder import OVERFLOW, Recorder
 from watchglass.meters import ALL
@@ -54,6 +56,19 @@ def states(context: Context) -> dict[tuple[str, Any], float]:
         (state.meter.name, tuple(zip(state.meter.attributes, state.values, strict=False))): state.sum
         for state in context.recorder.collect()
     }
+
+
+async def nothing_known() -> dict[str, tuple[str, str]]:
+    """A store that has nothing yet."""
+    return {}
+
+
+def gauge(name: str) -> Measurement:
+    return Measurement(metric_type="gauge", metric_name=name, value=1)
+
+
+def counter(name: str) -> Measurement:
+    return Measurement(metric_type="counter", metric_name=name, value=1)
 
 
 async def test_each_kind_reaches_the_recorder(client: httpx.AsyncClient, made: Context) -> None:
@@ -210,6 +225,68 @@ async def test_of_a_batch_with_one_mistake_nothing_is_recorded(client: httpx.Asy
     assert (await record(client, ORDER, {**ORDER, "metric_type": "gauge"})).status_code == 409
     assert (await record(client, ORDER, {**ORDER, "value": -1})).status_code == 422
     assert states(made) == {}
+    assert (await record(client, {**ORDER, "metric_type": "gauge"})).status_code == 202, "its name is not taken either"
+
+
+async def test_of_a_batch_with_one_mistake_no_attribute_is_kept(client: httpx.AsyncClient, made: Context) -> None:
+    await record(client, ORDER)
+    spoilt = {**ORDER, "metadata": {f"wrong{n}": "x" for n in range(15)}}
+    wrong = {**ORDER, "metric_name": "shop.sold", "metadata": {"a.b": "1", "a_b": "2"}}
+    assert (await record(client, spoilt, wrong)).status_code == 422
+    right = {**ORDER, "metadata": {f"right{n}": "x" for n in range(15)}}
+    assert (await record(client, right)).status_code == 202
+
+
+async def test_refused_batches_take_no_names() -> None:
+    meters = RecordedMeters(Recorder(), nothing_known, b"key")
+    for attempt in range(3):
+        made = [gauge(f"shop.g{attempt}.{n}") for n in range(A_BATCH - 1)]
+        with pytest.raises(HTTPException, match="is a gauge"):
+            await meters.record([*made, counter(made[0].metric_name)])
+    assert await meters.record([counter("shop.g0.0")]) == ["shop.g0.0"]
+
+
+async def test_the_store_is_asked_once_for_all_new_names_and_not_for_known_ones() -> None:
+    asked = []
+
+    async def known() -> dict[str, tuple[str, str]]:
+        asked.append(True)
+        raise DatabaseUnavailable(address="db", reason="it is silent")
+
+    meters = RecordedMeters(Recorder(), known, b"key")
+    batch = [gauge(f"shop.g{n}") for n in range(A_BATCH)]
+    assert len(await meters.record(batch)) == A_BATCH
+    assert await meters.record(batch) == []
+    with pytest.raises(HTTPException):
+        await meters.record([gauge("http.mine")])
+    assert len(asked) == 1
+
+
+async def test_what_another_request_recorded_while_the_store_was_asked_holds() -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def known() -> dict[str, tuple[str, str]]:
+        asked.set()
+        await answered.wait()
+        return {}
+
+    recorder = Recorder()
+    meters = RecordedMeters(recorder, known, b"key")
+    first, second = (asyncio.create_task(meters.record([make("shop.x")])) for make in (gauge, counter))
+    await asked.wait()
+    answered.set()
+    assert await first == ["shop.x"]
+    with pytest.raises(HTTPException, match="is a gauge"):
+        await second
+    assert [state.meter.kind for state in recorder.collect()] == ["gauge"]
+
+
+async def test_new_names_are_noted_in_one_entry(client: httpx.AsyncClient, made: Context) -> None:
+    await record(client, ORDER, {**ORDER, "metric_name": "shop.sold"})
+    assert made.access is not None
+    assert [one.target for one in await made.access.audit_entries() if one.action == "record metric"] == [
+        "shop.orders, shop.sold"
+    ]
 
 
 async def test_attributes_keep_no_secret_and_no_address(client: httpx.AsyncClient, made: Context) -> None:
@@ -235,11 +312,8 @@ async def test_attributes_that_prometheus_cannot_tell_apart_are_refused(client: 
 
 
 async def test_names_are_bounded() -> None:
-    async def known() -> dict[str, tuple[str, str]]:
-        return {}
-
-    meters = RecordedMeters(Recorder(), known, b"key")
-    made = [Measurement(metric_type="gauge", metric_name=f"shop.g{n}", value=1) for n in range(MOST_NAMES + 1)]
+    meters = RecordedMeters(Recorder(), nothing_known, b"key")
+    made = [gauge(f"shop.g{n}") for n in range(MOST_NAMES + 1)]
     await meters.record(made[:-1])
     with pytest.raises(Exception, match="Use attributes instead"):
         await meters.record(made[-1:])
@@ -247,11 +321,8 @@ async def test_names_are_bounded() -> None:
 
 
 async def test_series_beyond_the_bound_share_one() -> None:
-    async def known() -> dict[str, tuple[str, str]]:
-        return {}
-
     recorder = Recorder()
-    meters = RecordedMeters(recorder, known, b"key")
+    meters = RecordedMeters(recorder, nothing_known, b"key")
     for n in range(MOST_SERIES + 5):
         one = Measurement(metric_type="counter", metric_name="shop.orders", value=1, metadata={"number": n})
         await meters.record([one])

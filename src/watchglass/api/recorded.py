@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from starlette.exceptions import HTTPException
 
@@ -33,23 +34,66 @@ class RecordedMeter(Meter):
 
     __slots__ = ()
 
-    def values_of(self, metadata: Mapping[str, str]) -> Values:
+    def extend(self, attributes: tuple[str, ...]) -> None:
+        """From now on these: its own, and others after them."""
+        object.__setattr__(self, "attributes", attributes)  # frozen for everyone else
+
+
+class Draft:
+    """What a batch would make of the meters that there are, which stay as they are. Raises HTTPException, says why."""
+
+    def __init__(self, meters: dict[str, RecordedMeter], taken: dict[str, str]) -> None:
+        self.new: dict[str, RecordedMeter] = {}
+        self.taken: dict[str, str] = {}
+        """Names on `/metrics` that the new ones take, with the meter's."""
+        self.attributes: dict[RecordedMeter, tuple[str, ...]] = {}
+        self._meters = ChainMap(self.new, meters)
+        self._all_taken = ChainMap(self.taken, taken)
+
+    def meter(self, one: Measurement) -> RecordedMeter:
+        """That of its name, which may be new."""
+        kind: Kind = "histogram" if one.metric_type == "timer" else one.metric_type
+        unit = one.unit or ("s" if one.metric_type == "timer" else "")
+        known = self._meters.get(one.metric_name)
+        if known is None:
+            across: Across = "latest" if kind == "gauge" else "sum"
+            known = RecordedMeter(one.metric_name, kind, unit, DESCRIPTION, across=across)
+            self._check(known)
+            self.new[known.name] = known
+            self.taken.update(dict.fromkeys(families(known), known.name))
+        _check_same(known.name, (known.kind, known.unit), (kind, unit))
+        return known
+
+    def values(self, meter: RecordedMeter, metadata: Mapping[str, str]) -> Values:
         """The values in the order of the attributes, without the unset ones at the end."""
-        new = tuple(name for name in metadata if name not in self.attributes)
+        names = self.attributes.get(meter, meter.attributes)
+        new = tuple(name for name in metadata if name not in names)
         if new:
-            self._extend(new)
-        values = [metadata.get(name) for name in self.attributes]
+            names = self.attributes[meter] = _attributes(meter, names + new)
+        values = [metadata.get(name) for name in names]
         while values and values[-1] is None:
             values.pop()
         return tuple(values)
 
-    def _extend(self, new: tuple[str, ...]) -> None:
-        names = self.attributes + new
-        if len(names) > ATTRIBUTES:
-            raise HTTPException(422, f"{self.name} would have more than {ATTRIBUTES} attributes: {', '.join(names)}.")
-        if len({label(name) for name in names}) < len(names):
-            raise HTTPException(422, f"Attributes of {self.name} look the same to Prometheus: {', '.join(names)}.")
-        object.__setattr__(self, "attributes", names)  # frozen for everyone else
+    def _check(self, meter: Meter) -> None:
+        """Refuse what would take the place of another meter, here or to Prometheus."""
+        if meter.name.partition(".")[0].lower() in NAMESPACES:
+            spaces = ", ".join(sorted(NAMESPACES))
+            raise HTTPException(
+                422, f"{meter.name} lies where built-in metrics are named. Begin with your own word, none of {spaces}."
+            )
+        if redaction.text(meter.name) != meter.name:
+            raise HTTPException(422, "The name of the metric holds something secret or personal. Choose another.")
+        for name in families(meter):
+            if name in self._all_taken:
+                raise HTTPException(
+                    409, f"{meter.name} reads as {self._all_taken[name]} to Prometheus. Choose another name."
+                )
+        if len(self._meters) >= MOST_NAMES:
+            raise HTTPException(
+                422,
+                f"This process has {MOST_NAMES} metrics recorded by hand, the most it takes. Use attributes instead.",
+            )
 
 
 class RecordedMeters:
@@ -62,13 +106,29 @@ class RecordedMeters:
         self._series: set[tuple[Meter, Values]] = set()
 
     async def record(self, batch: Sequence[Measurement]) -> list[str]:
-        """Record all of it, and return the names that are new. Raises HTTPException before anything is recorded."""
-        before = len(self._meters)
-        meters = [await self._meter(one) for one in batch]
-        ready = [(meter, self._values(meter, one), one.value) for meter, one in zip(meters, batch, strict=True)]
+        """Record all of it, and return the names that are new. Raises HTTPException before anything is changed."""
+        draft, ready = self._draft(batch)
+        if draft.new:
+            await self._check_store(draft.new.values())
+            draft, ready = self._draft(batch)  # others may have been recorded meanwhile
+        self._meters.update(draft.new)
+        self._taken.update(draft.taken)
+        for meter, attributes in draft.attributes.items():
+            meter.extend(attributes)
         for meter, values, value in ready:
             self._add(meter, values, value)
-        return list(self._meters)[before:]
+        return list(draft.new)
+
+    def _draft(self, batch: Sequence[Measurement]) -> tuple[Draft, list[tuple[RecordedMeter, Values, float]]]:
+        draft = Draft(self._meters, self._taken)
+        meters = [draft.meter(one) for one in batch]
+        return draft, [
+            (meter, draft.values(meter, self._shown(one)), one.value) for meter, one in zip(meters, batch, strict=True)
+        ]
+
+    def _shown(self, one: Measurement) -> dict[str, str]:
+        kept = {name: value for name, value in one.metadata.items() if value not in (None, "")}
+        return {name: _text(value) for name, value in redaction.fields(kept, self._key).items()}
 
     def _add(self, meter: RecordedMeter, values: Values, value: float) -> None:
         key = (meter, values)
@@ -85,54 +145,14 @@ class RecordedMeters:
             case _:
                 self._recorder.histogram(meter, values).record(value)
 
-    def _values(self, meter: RecordedMeter, one: Measurement) -> Values:
-        kept = {name: value for name, value in one.metadata.items() if value not in (None, "")}
-        shown = redaction.fields(kept, self._key)
-        return meter.values_of({name: _text(value) for name, value in shown.items()})
-
-    async def _meter(self, one: Measurement) -> RecordedMeter:
-        kind: Kind = "histogram" if one.metric_type == "timer" else one.metric_type
-        unit = one.unit or ("s" if one.metric_type == "timer" else "")
-        known = self._meters.get(one.metric_name)
-        if known is None:
-            across: Across = "latest" if kind == "gauge" else "sum"
-            made = RecordedMeter(one.metric_name, kind, unit, DESCRIPTION, across=across)
-            self._check(made)
-            await self._check_store(made)
-            known = self._meters.setdefault(made.name, made)
-            self._taken.update(dict.fromkeys(families(known), known.name))
-        if (known.kind, known.unit) != (kind, unit):
-            raise HTTPException(409, _differs(known.name, known.kind, known.unit))
-        return known
-
-    def _check(self, meter: Meter) -> None:
-        """Refuse what would take the place of another meter, here or to Prometheus."""
-        if meter.name.partition(".")[0].lower() in NAMESPACES:
-            spaces = ", ".join(sorted(NAMESPACES))
-            raise HTTPException(
-                422, f"{meter.name} lies where built-in metrics are named. Begin with your own word, none of {spaces}."
-            )
-        if redaction.text(meter.name) != meter.name:
-            raise HTTPException(422, "The name of the metric holds something secret or personal. Choose another.")
-        for name in families(meter):
-            if name in self._taken:
-                raise HTTPException(
-                    409, f"{meter.name} reads as {self._taken[name]} to Prometheus. Choose another name."
-                )
-        if len(self._meters) >= MOST_NAMES:
-            raise HTTPException(
-                422,
-                f"This process has {MOST_NAMES} metrics recorded by hand, the most it takes. Use attributes instead.",
-            )
-
-    async def _check_store(self, meter: Meter) -> None:
+    async def _check_store(self, new: Iterable[RecordedMeter]) -> None:
         """Refuse another kind or unit than earlier processes recorded; a store that does not answer knows of none."""
         try:
-            found = (await self._known()).get(meter.name)
+            found = await self._known()
         except WatchglassError:
             return
-        if found is not None and found != (meter.kind, meter.unit):
-            raise HTTPException(409, _differs(meter.name, *found))
+        for meter in new:
+            _check_same(meter.name, found.get(meter.name, (meter.kind, meter.unit)), (meter.kind, meter.unit))
 
 
 def recorded_meters(context: Context) -> RecordedMeters | None:
@@ -162,10 +182,21 @@ _spelled: Callable[[Meter], str] = getattr(spelled, "__wrapped__", spelled)
 """Without the memory of its answers: a meter that is refused is not to be remembered."""
 
 
-def _differs(name: str, kind: str, unit: str) -> str:
-    return (
-        f"{name} is a {kind}{f' in {unit}' if unit else ' without a unit'}. Record it as that, or choose another name."
-    )
+def _check_same(name: str, known: tuple[str, str], recorded: tuple[str, str]) -> None:
+    """Raise HTTPException when its kind or unit is another."""
+    kind, unit = known
+    if known != recorded:
+        unit = f" in {unit}" if unit else " without a unit"
+        raise HTTPException(409, f"{name} is a {kind}{unit}. Record it as that, or choose another name.")
+
+
+def _attributes(meter: Meter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, which a meter may have. Raises HTTPException for too many, and for what looks the same."""
+    if len(names) > ATTRIBUTES:
+        raise HTTPException(422, f"{meter.name} would have more than {ATTRIBUTES} attributes: {', '.join(names)}.")
+    if len({label(name) for name in names}) < len(names):
+        raise HTTPException(422, f"Attributes of {meter.name} look the same to Prometheus: {', '.join(names)}.")
+    return names
 
 
 def _text(value: object) -> str:

@@ -64,10 +64,7 @@ class Measurement(BaseModel):
     metric_name: Annotated[str, StringConstraints(pattern=NAME)]
     value: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MOST, le=MOST)]
     unit: Annotated[str, StringConstraints(pattern=r"^[!-~]{0,63}$")] = ""
-    metadata: Annotated[
-        dict[AttributeName, Annotated[Any, BeforeValidator(_scalar)]],
-        Field(default_factory=dict, max_length=ATTRIBUTES),
-    ]
+    metadata: Annotated[dict[AttributeName, AttributeValue], Field(default_factory=dict, max_length=ATTRIBUTES)]
 
     def model_post_init(self, _context: Any) -> None:
         if self.value < 0 and self.metric_type != "gauge":
@@ -119,8 +116,8 @@ class Recording:
         self._meters = meters
         self._bucket = bucket or Bucket()
 
-    async def take(self, request: Request, note: Callable[[str], Awaitable[None]]) -> RecordedAnswer:
-        """Record the request's measurements, all of them or none; `note` is told each name that is new.
+    async def take(self, request: Request, note: Callable[[Sequence[str]], Awaitable[None]]) -> RecordedAnswer:
+        """Record the request's measurements, all of them or none; `note` is told the names that are new, if any.
 
         Raises pydantic's `ValidationError`, and HTTPException for too much (413, 429) and what collides (409, 422).
         """
@@ -130,8 +127,8 @@ class Recording:
         if wait := self._bucket.take(len(batch)):
             sentence = f"A process takes {A_SECOND:g} measurements a second, {AT_ONCE:g} at once. Try again later."
             raise HTTPException(429, sentence, {"retry-after": str(int(wait) + 1)})
-        for name in await self._meters.record(batch):
-            await note(name)
+        if new := await self._meters.record(batch):
+            await note(new)
         return RecordedAnswer(recorded=len(batch))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -167,8 +168,8 @@ def _changes(add: APIRouter) -> None:
     async def record(request: Request, who: Annotated[Visitor, Depends(admin)]) -> recording.RecordedAnswer:
         """One measurement, or a list of them, for this process's meters."""
 
-        async def note(name: str) -> None:
-            await request.app.state.context.tokens.audit(who.name, "record metric", name)
+        async def note(names: Sequence[str]) -> None:
+            await request.app.state.context.tokens.audit(who.name, "record metric", ", ".join(names))
 
         answer: recording.RecordedAnswer = await request.app.state.recording.take(request, note)
         return answer
