@@ -160,7 +160,7 @@ async def test_a_service_that_answers_no_more_still_shows_what_it_did(
     async def is_silent() -> bool:
         return (await client.get(f"{beside}/health")).status_code == 503
 
-    await eventually(is_silent)
+    await eventually(is_silent, 60)
     assert (await client.get(f"{beside}/health")).json()["components"] == {"service": "critical"}
     assert (await client.get(f"{beside}/health/ready")).status_code == 200
     metrics = await client.get(f"{beside}/metrics")

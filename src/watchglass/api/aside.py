@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from watchglass.analysis.windows import Window
 from watchglass.api import words
 from watchglass.api.context import Context
 from watchglass.api.health import Condition, HealthAnswer
 from watchglass.errors import DatabaseNotConfigured, WatchglassError
-
-LOOK_BACK = 30 * 86_400.0
-"""Seconds in which a process that reported is remembered."""
+from watchglass.store.seen import newest
 
 FRESH = 2.0
 """Seconds for which an answer is good."""
+
+LONGEST = 300.0
+"""Seconds that a service may have for its flush interval, at most."""
 
 _GRID = 10.0
 
@@ -33,13 +34,16 @@ async def last_seen(context: Context) -> LastSeen:
     """When any process of the service reported last. Raises what the store does.
 
     A point begins on a grid of ten seconds, an interval before it is flushed; that flush may be late by another one.
+    The interval is the service's own, which the store shows by how long after its beginning a point was written; of a
+    process that has hardly begun it is taken for the longest there may be: such silence is noticed after ten minutes.
     """
     if context.reader is None:
         raise DatabaseNotConfigured
-    now = context.clock()
-    seen = [one.last_seen for one in await context.reader.instances(Window(now - LOOK_BACK, now))]
-    patience = _GRID + 2 * context.settings.flush_interval
-    return LastSeen(max(seen, default=None), not seen or max(seen) < now - patience)
+    found = await newest(context.reader.database, context.reader.service)
+    if found is None:
+        return LastSeen(None, silent=True)
+    interval = LONGEST if found.lag is None else min(found.lag, LONGEST)
+    return LastSeen(found.time, found.time < context.clock() - _GRID - 2 * interval)
 
 
 def silence(service: str, seen: LastSeen, now: float) -> str | None:
@@ -64,12 +68,14 @@ class Aside:
         self._context = context
         self._known: HealthAnswer | None = None
         self._due = 0.0
+        self._asking = asyncio.Lock()
 
     async def now(self) -> HealthAnswer:
-        """From a question to the store that is asked at most every two seconds."""
-        if self._known is None or time.monotonic() >= self._due:
-            self._known, self._due = await self._ask(), time.monotonic() + FRESH
-        return self._known
+        """From one question to the store at a time: its answer is for all who wait, and for two seconds after."""
+        async with self._asking:
+            if self._known is None or time.monotonic() >= self._due:
+                self._known, self._due = await self._ask(), time.monotonic() + FRESH
+            return self._known
 
     async def _ask(self) -> HealthAnswer:
         try:

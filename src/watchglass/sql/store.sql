@@ -21,6 +21,23 @@ WHERE service_name = coalesce($1, service_name)
     AND started_at < to_timestamp($3::float8) AND last_seen >= to_timestamp($2::float8)
 ORDER BY started_at, id;
 
+-- name: last_seen
+-- When the process of a service (null: of all) that reported last did so, and the seconds from its newest point until
+-- that was written; null before it has written twice: the first time comes after a part of an interval only.
+SELECT
+    extract(epoch FROM last_seen)::float8 AS last_seen,
+    extract(epoch FROM (
+        SELECT CASE count(*) WHEN 2 THEN max(written_at) END
+        FROM (
+            SELECT written_at FROM watchglass.batches
+            WHERE instance_id = instances.id AND points > 0
+            ORDER BY sequence DESC LIMIT 2
+        ) AS newest
+    ) - last_seen)::float8 AS lag
+FROM watchglass.instances
+WHERE service_name = coalesce($1, service_name)
+ORDER BY instances.last_seen DESC LIMIT 1;
+
 -- name: earliest
 -- When the oldest telemetry of a service (null: of all) that is still kept can be from; null without any.
 SELECT extract(epoch FROM greatest(
