@@ -9,7 +9,11 @@ import httpx
 import pytest
 
 from support.past import Process, request
+from watchglass.analysis.windows import Window
+from watchglass.api import history
+from watchglass.api.context import Context
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.store import questions
 
 HOUR = 3600.0
 Start = Callable[..., Process]
@@ -62,6 +66,26 @@ async def test_trends_stand_beside_an_hour_ago_with_the_samples_of_both(
     assert p95["change"]["verdict"] == "worse"
     assert against["1h"]["rate"]["change"]["relative"] == pytest.approx(-0.5)
     assert against["1w"]["p95"]["previous"] is None and against["1w"]["p95"]["change"] is None
+
+
+async def test_a_trend_says_its_windows_its_resolution_and_its_sample_size(
+    context: Callable[..., Context], process: Start, now: float
+) -> None:
+    one = process(now - 2 * HOUR)
+    await one.live(now - 2 * HOUR, now, at(0.1), every=600)
+    reader = context().reader
+    assert reader is not None
+    window = Window(now - HOUR, now)
+    found = await questions.trend(reader, history.DURATION, window, before=[3600, 86_400], by=("http.route",))
+    assert (found.window, found.resolution, found.samples) == (window, None, 36)
+    assert found.earlier == {3600: Window(now - 2 * HOUR, now - HOUR), 86_400: window.earlier(86_400)}
+    rows = {(row.key, row.seconds): (row.samples, row.previous_samples) for row in found.rows}
+    assert rows == {
+        (("/a",), 3600): (30, 30),
+        (("/b",), 3600): (6, 6),
+        (("/a",), 86_400): (30, 0),
+        (("/b",), 86_400): (6, 0),
+    }
 
 
 async def test_without_requests_both_say_so(api: httpx.AsyncClient) -> None:

@@ -73,13 +73,12 @@ async def trends(asked: Asked, parameters: TrendsParameters) -> TrendsAnswer:
 
     before = {name: seconds for name, seconds in COMPARISONS.items() if seconds}
     found = await questions.trend(asked.reader, DURATION, asked.window, before=list(before.values()), by=BY)
-    windows = {0: asked.window, **{seconds: asked.window.earlier(seconds) for seconds in before.values()}}
     rates = {
         seconds: (await questions.rate(asked.reader, DURATION, window, by=BY)).rates
-        for seconds, window in windows.items()
+        for seconds, window in {0: found.window, **found.earlier}.items()
     }
     by_key: dict[Key, dict[int, Trend]] = {}
-    for one in found:
+    for one in found.rows:
         by_key.setdefault(one.key, {})[one.seconds] = one
     rows = [_trend(key, of_key, rates, before) for key, of_key in by_key.items()]
     rows.sort(key=lambda row: row.requests, reverse=True)

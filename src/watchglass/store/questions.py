@@ -56,7 +56,10 @@ class Heatmap:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Events a second of each key, over the whole window, which says nothing of when anybody was counting."""
+    """Events a second of each key, over the whole window, which says nothing of when anybody was counting.
+
+    The window is always one slot, so `resolution` is None; `samples` are the events that were counted.
+    """
 
     window: Window
     resolution: int | None
@@ -75,6 +78,20 @@ class Trend:
     previous: float | None
     previous_samples: int
     change: Change | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trends:
+    """A window beside earlier ones of its length, by how many seconds before; each is one slot: no `resolution`.
+
+    `samples` are those of the window itself; each row has its own of both windows it compares.
+    """
+
+    window: Window
+    earlier: dict[int, Window]
+    resolution: int | None
+    samples: int
+    rows: list[Trend]
 
 
 async def percentiles(
@@ -131,15 +148,16 @@ async def trend(
     by: Sequence[str] = (),
     quantile: float = 0.95,
     worse: Worse = "up",
-) -> list[Trend]:
+) -> Trends:
     """A percentile of each key beside that of the same window so many seconds before, for each of `before`."""
     now = await percentiles(reader, name, window, quantiles=(quantile,), by=by)
-    trends = []
-    for seconds in before:
-        earlier = await percentiles(reader, name, window.earlier(seconds), quantiles=(quantile,), by=by)
-        of_earlier = {row.key: row for row in earlier.rows}
-        trends += [_trend(row, of_earlier.get(row.key), seconds, worse) for row in now.rows]
-    return trends
+    windows = {seconds: window.earlier(seconds) for seconds in before}
+    rows = []
+    for seconds, earlier in windows.items():
+        found = await percentiles(reader, name, earlier, quantiles=(quantile,), by=by)
+        of_earlier = {row.key: row for row in found.rows}
+        rows += [_trend(row, of_earlier.get(row.key), seconds, worse) for row in now.rows]
+    return Trends(window, windows, now.resolution, now.samples, rows)
 
 
 def _trend(now: Percentiles, before: Percentiles | None, seconds: int, worse: Worse) -> Trend:
