@@ -80,7 +80,7 @@ def test_the_demo_s_data_cannot_be_a_file_or_below_one(tmp_path: Path, capsys: p
     for folder in (file, file / "below"):
         assert main(["demo", "--no-browser", "--data", str(folder)]) == 2
         said = capsys.readouterr().err
-        assert f"The folder {folder} cannot be used: {file} is a file. Name another." in said
+        assert f"The folder {folder} cannot be used: {file} is a file. Name another on the command line" in said
         assert said.count("\n") == 1
 
 

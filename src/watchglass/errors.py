@@ -93,7 +93,8 @@ class DataFolderInUse(WatchglassError):
 
 
 class FolderNotWritable(WatchglassError):
-    """The folder {folder} cannot be used: {reason}. Name another."""
+    """The folder {folder} cannot be used: {reason}. Name another on the command line, or in WATCHGLASS_STATE_DIR where
+    it is the state folder or below it."""
 
 
 class PortInUse(WatchglassError):

@@ -39,9 +39,9 @@ def test_a_link_in_its_place_is_refused(tmp_path: Path) -> None:
         state_folder(settings(tmp_path / "state"), "spool")
 
 
-def test_a_file_in_its_place_is_named(tmp_path: Path) -> None:
+def test_a_file_in_its_place_is_named_and_the_variable_that_names_another(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
-    with pytest.raises(FolderNotWritable, match="cannot be used"):
+    with pytest.raises(FolderNotWritable, match=r"cannot be used: .* WATCHGLASS_STATE_DIR"):
         state_folder(settings(tmp_path / "state"), "spool")
 
 
