@@ -45,8 +45,8 @@ class SchemaMissing(WatchglassError):
 
 
 class SchemaForbidden(WatchglassError):
-    """The role {role} may not create the schema watchglass in {address}. As an owner of the database run:
-    {statement}"""
+    """The role {role} lacks a right on the schema watchglass in {address}. Its owner, or an owner of the database,
+    gives it with: {statement}"""
 
 
 class RoleNotFound(WatchglassError):

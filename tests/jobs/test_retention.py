@@ -116,6 +116,28 @@ async def test_what_is_not_rolled_up_yet_is_kept(connection: Connection) -> None
     assert await maintain(connection, Settings()) == []
 
 
+async def test_what_came_late_is_rolled_up_before_it_goes(connection: Connection) -> None:
+    day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    name = await add_partition(connection, "metrics_10s", day - timedelta(days=10), timedelta(days=1))
+    await connection.execute(
+        "INSERT INTO watchglass.late_chunks (width, time, instance_id) VALUES (60, $1, 1)", day - timedelta(days=9.5)
+    )
+    assert await maintain(connection, Settings()) == []
+    await connection.execute("DELETE FROM watchglass.late_chunks")
+    assert await maintain(connection, Settings()) == [name]
+
+
+async def test_nothing_is_dropped_while_somebody_rolls_up(connection: Connection, store_url: str) -> None:
+    day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    name = await add_partition(connection, "metrics_10s", day - timedelta(days=10), timedelta(days=1))
+    other = await connect(store_url)
+    async with other.transaction():
+        await other.execute("SELECT FROM watchglass.rollups WHERE width = 60 FOR UPDATE")
+        assert await maintain(connection, Settings()) == []
+    assert await maintain(connection, Settings()) == [name]
+    await other.close()
+
+
 async def test_services_that_share_a_store_keep_what_one_of_them_asks(connection: Connection) -> None:
     day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
     name = await add_partition(connection, "metrics_1m", day - timedelta(days=15), timedelta(days=1))
@@ -176,7 +198,9 @@ async def test_the_ledger_and_the_list_of_processes_are_shortened(connection: Co
     await connection.execute(
         """
         INSERT INTO watchglass.batches (instance_id, sequence, written_at, points, logs, traces)
-        VALUES (1, 1, now() - interval '3 days', 1, 0, 0), (1, 2, now() - interval '1 day', 1, 0, 0);
+        VALUES (1, 1, now() - interval '3 days', 1, 0, 0), (1, 2, now() - interval '1 day', 1, 0, 0),
+            (2, 7, now() - interval '4 days', 1, 0, 0), (2, 8, now() - interval '3 days', 1, 0, 0),
+            (9, 1, now() - interval '3 days', 1, 0, 0);
         INSERT INTO watchglass.instances (service_instance_id, service_name, service_namespace, service_version,
             host_name, process_pid, started_at, last_seen)
         VALUES ('old', 's', '', '', 'h', 1, now() - interval '90 days', now() - interval '402 days'),
@@ -186,6 +210,6 @@ async def test_the_ledger_and_the_list_of_processes_are_shortened(connection: Co
         """
     )
     await maintain(connection, Settings())
-    assert await connection.fetchval("SELECT array_agg(sequence) FROM watchglass.batches") == [2]
+    assert await connection.fetchval("SELECT array_agg(sequence ORDER BY sequence) FROM watchglass.batches") == [2, 8]
     assert await connection.fetchval("SELECT array_agg(service_instance_id) FROM watchglass.instances") == ["new"]
     assert await connection.fetchval("SELECT array_agg(hash) FROM watchglass.login_tokens") == [b"b"]

@@ -14,6 +14,7 @@ from watchglass.analysis.buckets import pack, unpack
 from watchglass.analysis.windows import Window
 from watchglass.errors import DatabaseUnavailable, QueryTooSlow, SchemaMissing
 from watchglass.records import Attributes, Batch, Instance, Point, Series
+from watchglass.store.connection import connect
 from watchglass.store.database import Database
 from watchglass.store.reader import Reader
 from watchglass.store.writer import Writer
@@ -166,6 +167,27 @@ async def test_instances_are_those_that_reported_in_the_window(store: Store, rea
 async def test_an_empty_store_has_no_beginning_and_no_groups(reader: Reader) -> None:
     assert await reader.earliest() is None
     assert await reader.select("c", WINDOW) == []
+
+
+async def test_a_process_that_became_known_after_a_later_one_is_not_overlooked(store: Store, reader: Reader) -> None:
+    early, late = Writer(store.dsn, instance()), instance()
+    await store.write(counted("c", 1, NOW))
+    connection = await connect(store.dsn)
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute(
+        "INSERT INTO watchglass.instances (service_instance_id, service_name, service_namespace, service_version,"
+        " host_name, process_pid, started_at, last_seen) VALUES ($1, 'shop', '', '1.0', 'host', 1, now(), now())",
+        early.instance.instance_id,
+    )
+    await store.write(counted("c", 2, NOW), of=late)
+    assert [group.sum for group in await reader.select("c", WINDOW)] == [3]
+    await transaction.commit()
+    await connection.close()
+    await early.open()
+    await early.write(Batch(1, [counted("c", 4, NOW)]))
+    await early.close()
+    assert [group.sum for group in await reader.select("c", WINDOW)] == [7]
 
 
 async def test_sizes_count_partitions_with_their_table(store: Store, reader: Reader) -> None:

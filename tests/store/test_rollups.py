@@ -16,6 +16,7 @@ from watchglass.analysis.tiers import DAY, HOUR, MINUTE
 from watchglass.analysis.windows import Window
 from watchglass.jobs.rollup import roll_up_all
 from watchglass.records import Batch, Point, Series
+from watchglass.store import chunks
 from watchglass.store.connection import connect
 from watchglass.store.reader import Group, Reader
 from watchglass.store.rollups import roll_up
@@ -174,6 +175,40 @@ async def test_what_came_late_is_there_before_it_is_rolled_up_again(
     for step, amount in before.items():
         assert sum(group.sum for group in await reader.select("requests", window, step=step)) == amount + 1000
     await reader.close()
+
+
+async def test_the_last_sample_of_a_slot_is_its_last_whichever_tier_its_parts_come_from(
+    writer: Writer, connection: Connection, store_url: str
+) -> None:
+    memory = Series("memory", "gauge", "By", ())
+    await writer.write(
+        Batch(1, [Point(memory, DAY_START + half * 1800, 1, half, half, half) for half in range(48)])  # type: ignore[arg-type]
+    )
+    await roll_up_everything(connection)
+    reader = Reader(store_url)
+    for start in (12 * HOUR, 12 * HOUR + 1800):
+        window = Window(DAY_START + start, DAY_START + DAY)
+        assert [group.last for group in await reader.select("memory", window)] == [47]
+        assert [group.last for group in await reader.select("memory", window, step=4 * HOUR)] == [31, 39, 47]
+    await reader.close()
+
+
+async def test_series_and_processes_in_any_number_are_rolled_up_in_parts(
+    writer: Writer, other: Writer, connection: Connection, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await writer.write(Batch(1, points(DAY_START, 2 * HOUR)))
+    await other.write(Batch(1, points(DAY_START, 2 * HOUR, seed=2)))
+    await restart(connection)
+    window = Window(DAY_START, DAY_START + 2 * HOUR)
+    before = await answers(store_url, window)
+    monkeypatch.setattr(chunks, "AT_ONCE", 1)
+    await roll_up_everything(connection)
+    await connection.execute("DELETE FROM watchglass.metrics_10s; DELETE FROM watchglass.metrics_1m")
+    after = await answers(store_url, window)
+    assert [one for one in after if one[1] != 300] == [one for one in before if one[1] != 300]
+    edges = [edge for series in chunks.ranges(7) for edge in series]
+    assert edges[0] == -(2**63) and edges[-1] == 2**63 - 1
+    assert all(end + 1 == start for end, start in zip(edges[1::2], edges[2::2], strict=False))
 
 
 async def test_rolling_up_again_changes_nothing(writer: Writer, connection: Connection, store_url: str) -> None:

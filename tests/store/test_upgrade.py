@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from support.databases import execute
 from watchglass import sql
 from watchglass.analysis.buckets import pack, unpack
 from watchglass.analysis.windows import Window
+from watchglass.demo.servers import PostgreSQL
 from watchglass.store import migrations
 from watchglass.store.connection import connect
 from watchglass.store.migrations import LATEST, check, migrate
@@ -174,6 +177,33 @@ async def test_what_the_first_version_writes_late_is_rolled_up_again(
     await old.copy(NOW - 3700, 6)
     await roll_up_minutes(database_url)
     assert (await totals(database_url, Window(NOW - 7200, NOW)))["requests"].sum == 6
+
+
+async def test_an_absurd_clock_of_a_process_does_not_stand_in_the_way(
+    old: FirstVersion, database_url: str, at_version_one: pytest.MonkeyPatch
+) -> None:
+    await old.connection.execute("UPDATE watchglass.instances SET started_at = to_timestamp(5)")
+    await upgrade(database_url, at_version_one)
+    assert await old.connection.fetchval("SELECT count(*) FROM watchglass.partitions()") < 100
+
+
+async def test_a_service_that_upgrades_by_itself_gives_the_others_what_they_need(
+    postgres_server: PostgreSQL, old: FirstVersion, database_url: str, at_version_one: pytest.MonkeyPatch
+) -> None:
+    role = f"writer_{secrets.token_hex(4)}"
+    superuser = f"{postgres_server.superuser_url.rpartition('/')[0]}/{database_url.rpartition('/')[2]}"
+    execute(superuser, f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    await migrate(database_url, role)
+    at_version_one.undo()
+    connection = await connect(database_url)
+    assert await migrations.upgrade(connection, database_url) == list(range(2, LATEST + 1))
+    await connection.close()
+    other = await asyncpg.connect(f"postgresql://{role}:x@{database_url.partition('@')[2]}")
+    process = FirstVersion(other)
+    await process.copy(NOW + 10, 3)
+    await other.close()
+    assert (await totals(database_url, Window(NOW, NOW + 1800)))["requests"].sum == 3
+    execute(superuser, f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")
 
 
 async def test_a_process_of_the_first_version_finds_the_newer_schema_good(

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -109,6 +110,22 @@ async def test_points_of_one_slot_add_up(writer: Writer, fetch: Fetch) -> None:
     assert (found["h"].count, found["h"].sum, found["h"].min, found["h"].max) == (6, 6, 1, 4)
     assert unpack(found["h"].buckets) == {1: 1, 2: 1, 3: 1, 7: 3}
     assert (found["g"].count, found["g"].sum, found["g"].min, found["g"].max) == (3, 6, 1, 3)
+
+
+async def test_times_are_judged_by_the_clock_that_the_database_has_now(writer: Writer, fetch: Fetch) -> None:
+    """The machine had slept for two hours, or the database's clock was set, since the bounds were read."""
+    for hours in (-2, 2):
+        writer._bounds.now += timedelta(hours=hours)
+        await writer.write(Batch(10 + hours, [count(1)]))
+    assert writer.clamped == 0
+    assert [row["timestamp"].timestamp() for row in await fetch("SELECT timestamp FROM watchglass.metrics_flat")] == [
+        *(NOW, NOW)
+    ]
+    writer._bounds._read -= timedelta(hours=2)
+    old = writer._bounds
+    await writer.write(Batch(20, [count(1)]))
+    assert writer._bounds is not old
+    assert [row["sequence"] for row in await fetch("SELECT sequence FROM watchglass.batches ORDER BY 1")] == [8, 12, 20]
 
 
 async def test_a_series_twice_in_a_batch_adds_up_too(writer: Writer, fetch: Fetch) -> None:

@@ -23,11 +23,16 @@ GROUP BY parent;
 SELECT watchglass.create_partitions() AS created;
 
 -- name: add_batch
--- Enter a batch into the ledger and return the oldest writer the store takes; no row when the batch is there already.
+-- Enter a batch into the ledger and return the oldest writer the store takes, and its clock; no row when the batch is
+-- there already.
 INSERT INTO watchglass.batches (instance_id, sequence, points, logs, traces)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING
-RETURNING (SELECT max(min_writer) FROM watchglass.migrations);
+RETURNING (SELECT max(min_writer) FROM watchglass.migrations) AS min_writer, clock_timestamp() AS now;
+
+-- name: leave_batch
+-- Take a batch back that was entered in this transaction: there is something to do before it.
+DELETE FROM watchglass.batches WHERE instance_id = $1 AND sequence = $2;
 
 -- name: seen
 -- Note how far the metrics of this process reach.

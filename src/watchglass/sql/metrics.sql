@@ -12,9 +12,9 @@ ON CONFLICT DO NOTHING;
 SELECT
     extract(epoch FROM now())::float8 AS now,
     (SELECT count(*) FROM watchglass.series WHERE name = $1) AS series,
-    (SELECT coalesce(max(id), 0) FROM watchglass.instances) AS instances,
+    (SELECT concat_ws(',', count(*), max(id)) FROM watchglass.instances) AS instances,
     (SELECT concat_ws(',', sum(marks), count(*), max(time)) FROM watchglass.late_chunks)
-        || ';' || string_agg(revision::text, ',' ORDER BY width) AS version,
+        || ';' || (SELECT concat_ws(',', count(*), max(id)) FROM watchglass.instances) || ';' || string_agg(revision::text, ',' ORDER BY width) AS version,
     ARRAY(
         SELECT extract(epoch FROM time)::float8 FROM watchglass.late_chunks GROUP BY width, time ORDER BY time, width
     ) AS late,
@@ -29,13 +29,14 @@ FROM watchglass.rollups;
 SELECT id, kind, attributes FROM watchglass.series WHERE name = $1;
 
 -- name: processes
--- Who wrote: the attributes that rows have from the process that wrote them.
+-- Who wrote since some time: the attributes that rows have from the process that wrote them.
 SELECT id, service_name, jsonb_strip_nulls(jsonb_build_object(
     'service.instance.id', service_instance_id, 'service.name', service_name,
     'service.namespace', nullif(service_namespace, ''), 'service.version', nullif(service_version, ''),
     'host.name', host_name, 'process.pid', process_pid::text
 )) AS attributes
-FROM watchglass.instances;
+FROM watchglass.instances
+WHERE last_seen >= to_timestamp($1::float8);
 
 -- name: read_10s
 -- Blocks of ten seconds: one per time, process and metric, with a column of arrays per value, in PostgreSQL's binary form.
@@ -61,7 +62,8 @@ WHERE series_id = ANY ($1::bigint[]) AND ($2::integer[] IS NULL OR instance_id =
 -- Rows of an hour, in slots of $5 seconds (null: one) per series and process, all of them as one column of bytes each.
 WITH slots AS (
     SELECT
-        series_id, instance_id, coalesce(date_bin(make_interval(secs => $5), time, 'epoch'), to_timestamp($3)) AS slot,
+        series_id, instance_id,
+        greatest(date_bin(make_interval(secs => $5), time, 'epoch'), to_timestamp($3::float8)) AS slot,
         sum(count)::bigint AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max,
         (array_agg(last ORDER BY time DESC))[1] AS last, string_agg(buckets, '') AS buckets
     FROM watchglass.metrics_1h
@@ -82,7 +84,8 @@ FROM slots;
 -- The same of rows of a day.
 WITH slots AS (
     SELECT
-        series_id, instance_id, coalesce(date_bin(make_interval(secs => $5), time, 'epoch'), to_timestamp($3)) AS slot,
+        series_id, instance_id,
+        greatest(date_bin(make_interval(secs => $5), time, 'epoch'), to_timestamp($3::float8)) AS slot,
         sum(count)::bigint AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max,
         (array_agg(last ORDER BY time DESC))[1] AS last, string_agg(buckets, '') AS buckets
     FROM watchglass.metrics_1d

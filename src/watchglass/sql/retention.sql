@@ -11,8 +11,12 @@ FROM (
 ) AS retention;
 
 -- name: forget_batches
--- Shorten the ledger; no process sends a batch again after two days.
-DELETE FROM watchglass.batches WHERE written_at < now() - interval '2 days';
+-- Shorten the ledger. The newest batch of each process stays: its answer may be lost, and only that one is sent again.
+DELETE FROM watchglass.batches AS old
+WHERE written_at < now() - interval '2 days' AND (
+    sequence < (SELECT max(sequence) FROM watchglass.batches AS newest WHERE newest.instance_id = old.instance_id)
+    OR NOT EXISTS (SELECT FROM watchglass.instances WHERE id = old.instance_id)
+);
 
 -- name: forget_instances
 -- Forget processes of which nothing is kept any more.

@@ -75,17 +75,21 @@ ORDER BY id;
 -- The series that are states, not amounts.
 SELECT id FROM watchglass.series WHERE kind IN ('gauge', 'updown') ORDER BY id;
 
+-- name: number_of_series
+-- How many series there are.
+SELECT count(*) FROM watchglass.series;
+
 -- name: chunk_1m
--- An hour of the tier of minutes.
+-- An hour of the tier of minutes, of the series whose ids lie within a range.
 SELECT
     extract(epoch FROM time)::bigint AS time, instance_id, series_id, array_send(minutes) AS minutes,
     array_send(counts) AS counts, array_send(sums) AS sums, array_send(mins) AS mins, array_send(maxs) AS maxs,
     array_send(lasts) AS lasts, array_send(sizes) AS sizes, buckets
 FROM watchglass.metrics_1m
-WHERE time >= to_timestamp($1::float8) AND time < to_timestamp($2::float8);
+WHERE time >= to_timestamp($1::float8) AND time < to_timestamp($2::float8) AND series_id BETWEEN $3 AND $4;
 
 -- name: chunk_1h
--- A day of the tier of hours, all of it as one column of bytes each.
+-- A day of the tier of hours, of the series whose ids lie within a range, all of it as one column of bytes each.
 SELECT
     string_agg(int8send(extract(epoch FROM time)::bigint), '') AS times,
     string_agg(int4send(instance_id), '') AS instance_ids, string_agg(int8send(series_id), '') AS series_ids,
@@ -94,7 +98,7 @@ SELECT
     string_agg(float8send(coalesce(last, 'NaN')), '') AS lasts,
     string_agg(int4send(coalesce(length(buckets), 0) / 6), '') AS sizes, string_agg(buckets, '') AS buckets
 FROM watchglass.metrics_1h
-WHERE time >= to_timestamp($1::float8) AND time < to_timestamp($2::float8);
+WHERE time >= to_timestamp($1::float8) AND time < to_timestamp($2::float8) AND series_id BETWEEN $3 AND $4;
 
 -- name: clear_1m
 -- Make room for a chunk that is rolled up again.

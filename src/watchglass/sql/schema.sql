@@ -106,7 +106,7 @@ INSERT INTO watchglass.rollups (width, since, until)
 SELECT width, date_bin('1 day', began - interval '1 day', 'epoch'),
     CASE width WHEN 10 THEN 'infinity' ELSE date_bin(chunk, began, 'epoch') END
 FROM (VALUES (10, interval '10 s'), (60, '30 min'), (3600, '1 h'), (86400, '1 d')) AS tiers (width, chunk)
-CROSS JOIN (SELECT coalesce(min(started_at), now()) AS began FROM watchglass.instances) AS first;
+CROSS JOIN (SELECT now() AS began) AS first;
 
 -- Spans for which a process wrote something when it was late: they are rolled up again.
 CREATE TABLE watchglass.late_chunks (
@@ -379,7 +379,8 @@ END
 $$;
 
 -- Drop the oldest partition that holds nothing younger than asked, and return its name; null when there is none. `keep`
--- has an interval by table; a table that is not in it is kept, as is what has not been rolled up yet.
+-- has an interval by table; a table that is not in it is kept, as is what has not been rolled up yet, or not wholly. The
+-- tiers are locked, so that nobody rolls up what is being dropped.
 -- One at a time: the caller's lock_timeout bounds how long our own readers wait, and a failed one is tried again later.
 CREATE FUNCTION watchglass.drop_expired_partition(keep jsonb) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
@@ -391,6 +392,7 @@ BEGIN
     IF EXISTS (SELECT FROM jsonb_each_text(keep) WHERE value::interval < interval '2 hours') THEN
         RAISE EXCEPTION 'telemetry is kept for at least two hours' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM FROM watchglass.rollups FOR UPDATE;
     SELECT name, upper, tier INTO expired
     FROM watchglass.partitions()
     LEFT JOIN (VALUES
@@ -399,6 +401,7 @@ BEGIN
     ) AS tiers (table_name, tier, next) ON table_name = parent
     LEFT JOIN watchglass.rollups ON width = next
     WHERE upper <= now() - (keep ->> parent)::interval AND upper <= coalesce(until, 'infinity')
+        AND NOT EXISTS (SELECT FROM watchglass.late_chunks WHERE width = next AND time >= lower AND time < upper)
     ORDER BY upper, name
     LIMIT 1;
     IF expired.name IS NOT NULL THEN

@@ -52,4 +52,6 @@ class Cache:
 
 
 def _size(points: Points) -> int:
-    return sum(getattr(points, one.name).nbytes for one in fields(points))
+    """The bytes that an entry takes, about: its arrays, and what ten array objects and the key take besides."""
+    size: int = 2_500 + sum(getattr(points, one.name).nbytes for one in fields(points))
+    return size

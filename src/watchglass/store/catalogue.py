@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watchglass import sql
-from watchglass.analysis.tiers import CHUNKS, HOUR, Tier
+from watchglass.analysis.tiers import CHUNKS, DAY, HOUR, Tier
 from watchglass.store.text import storable
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ OF_PROCESSES = frozenset(
 
 OF_RELEASES = frozenset(("service.name", "service.namespace", "service.version"))
 """Those that all processes of a release share: of amounts, hours and days keep no others."""
+
+_LOOK_AGAIN_SECONDS = 30.0
+_DAYS = 8
+"""Lists of processes that are kept: by the day from which on they were there."""
 
 Key = tuple[str | None, ...]
 Where = Mapping[str, str | None]
@@ -68,13 +73,13 @@ class Catalogue:
     def __init__(self, service: str | None) -> None:
         self._service = service
         self._series: dict[str, tuple[int, list[Known]]] = {}
-        self._processes: tuple[int, list[Known]] = 0, []
+        self._processes: dict[float, tuple[str, float, list[Known]]] = {}
 
-    async def select(self, fetch: Fetch, name: str, by: Sequence[str], where: Where) -> Selection:
-        """What a question about the metric `name` needs, with what has come since the last one."""
+    async def select(self, fetch: Fetch, name: str, start: float, by: Sequence[str], where: Where) -> Selection:
+        """What a question about the metric `name` from `start` on needs, with what has come since the last one."""
         [state] = await fetch(sql.load("metrics")["known_series"], name)
         series = await self._known_series(fetch, name, state["series"])
-        processes = await self._known_processes(fetch, state["instances"])
+        processes = await self._known_processes(fetch, state["instances"], start)
         own = {key: storable(value) if value else value for key, value in where.items() if key not in OF_PROCESSES}
         of_processes = {key: value for key, value in where.items() if key in OF_PROCESSES}
         chosen = [one for one in series if one.fits(own)]
@@ -98,12 +103,17 @@ class Catalogue:
             self._series[name] = known
         return known[1]
 
-    async def _known_processes(self, fetch: Fetch, newest: int) -> list[Known]:
-        if self._processes[0] != newest or not newest:
-            rows = await fetch(sql.load("metrics")["processes"])
-            known = [Known(row["id"], row["service_name"], json.loads(row["attributes"])) for row in rows]
-            self._processes = max((one.id for one in known), default=0), known
-        return self._processes[1]
+    async def _known_processes(self, fetch: Fetch, version: str, start: float) -> list[Known]:
+        """Those that were there from `start` on; read again now and then, because one that had slept may be back."""
+        day, now = (start - HOUR) // DAY, time.monotonic()
+        known = self._processes.get(day)
+        if known is None or known[0] != version or now - known[1] > _LOOK_AGAIN_SECONDS:
+            rows = await fetch(sql.load("metrics")["processes"], day * DAY)
+            found = [Known(row["id"], row["service_name"], json.loads(row["attributes"])) for row in rows]
+            kept = sorted(self._processes.items(), key=lambda one: one[1][1])[-_DAYS:]
+            self._processes = {**dict(kept), day: (version, now, found)}
+            return found
+        return known[2]
 
 
 def _tiers(state: Any) -> list[Tier]:

@@ -5,19 +5,25 @@ NumPy is imported here, so import this module on first use only.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from watchglass import sql
-from watchglass.analysis.points import Integers, Points, add_up
+from watchglass.analysis.points import Integers, Points, add_up, concatenate
 from watchglass.analysis.tiers import CHUNKS, DAY, HOUR, MINUTE
 from watchglass.store import blocks
 
 if TYPE_CHECKING:
     from watchglass.store.connection import Connection
+
+AT_ONCE = 500
+"""Series that are rolled up at once into hours and days, so that memory does not grow with their number."""
+
+_READ_SECONDS = 300
 
 _BLOCKS = ("time", "series_id", "instance_id", "minutes", "counts", "sums", "mins", "maxs", "lasts", "sizes", "buckets")
 _ROWS = ("time", "series_id", "instance_id", "count", "sum", "min", "max", "last", "buckets")
@@ -30,63 +36,82 @@ async def make(connection: Connection, width: int, chunk: int) -> None:
     clear = {MINUTE: queries["clear_1m"], HOUR: queries["clear_1h"], DAY: queries["clear_1d"]}
     await connection.execute(clear[width], chunk)
     if width == MINUTE:
-        async for points in _of_names(connection, chunk, gauges):
-            await _add_minutes(connection, points, chunk)
+        for row in await connection.fetch(queries["metric_names"]):
+            await _add_minutes(connection, row["name"], chunk, gauges)
     else:
-        await _add_releases(connection, width, chunk, gauges)
+        processes = await connection.fetch(queries["releases"])
+        for first, last in ranges(await connection.fetchval(queries["number_of_series"])):
+            await _add_releases(connection, width, chunk, gauges, processes, (first, last))
 
 
-async def _of_names(connection: Connection, chunk: int, gauges: Integers) -> AsyncIterator[Points]:
-    """What was written within the half hour, a metric at a time."""
-    queries, span = sql.load("rollups"), (chunk, chunk + CHUNKS[MINUTE])
-    first_version = await connection.fetchval(queries["has_first_version"], chunk)
-    for row in await connection.fetch(queries["metric_names"]):
-        rows = await connection.fetch(queries["blocks_10s"], row["name"], *span)
-        if first_version:
-            rows += await connection.fetch(queries["blocks_of_first_version"], row["name"], *span)
-        if rows:
-            yield blocks.of_10s(rows, gauges)
+def ranges(series: int) -> Iterator[tuple[int, int]]:
+    """Ranges of ids, which are hashes, with about `AT_ONCE` of so many series in each; both ends are included."""
+    number = max(1, -(-series // AT_ONCE))
+    edges = [-(2**63) + 2**64 * position // number for position in range(number + 1)]
+    yield from ((first, end - 1) for first, end in pairwise(edges))
 
 
-async def _add_minutes(connection: Connection, points: Points, chunk: int) -> None:
+async def _add_minutes(connection: Connection, name: str, chunk: int, gauges: Integers) -> None:
+    """The rows of a metric's half hour; what was written is read some minutes at a time."""
+    parts = []
+    for start in range(chunk, chunk + CHUNKS[MINUTE], _READ_SECONDS):
+        points = await _written(connection, name, start, gauges)
+        if len(points):
+            minute = (points.time - start) // MINUTE
+            parts.append(add_up(points, _numbered(points) * (_READ_SECONDS // MINUTE) + minute)[1])
+    if not parts:
+        return
+    points = concatenate(parts)
     minutes = CHUNKS[MINUTE] // MINUTE
-    writers, writer = np.unique(points.instance, return_inverse=True)
-    number = np.unique(points.series, return_inverse=True)[1]
-    group = (number * len(writers) + writer) * minutes + (points.time - chunk) // MINUTE
-    _, added = add_up(points, group)
-    moment = datetime.fromtimestamp(chunk, UTC)
-    await connection.copy_records_to_table(
-        "metrics_1m",
-        schema_name="watchglass",
-        columns=_BLOCKS,
-        records=[(moment, *row) for row in blocks.rows_1m(added, chunk)],
-    )
+    _, added = add_up(points, _numbered(points) * minutes + (points.time - chunk) // MINUTE)
+    await _copy(connection, "metrics_1m", _BLOCKS, chunk, blocks.rows_1m(added, chunk))
 
 
-async def _add_releases(connection: Connection, width: int, chunk: int, gauges: Integers) -> None:
+async def _written(connection: Connection, name: str, start: int, gauges: Integers) -> Points:
+    queries, span = sql.load("rollups"), (start, start + _READ_SECONDS)
+    rows = await connection.fetch(queries["blocks_10s"], name, *span)
+    if await connection.fetchval(queries["has_first_version"], start):
+        rows += await connection.fetch(queries["blocks_of_first_version"], name, *span)
+    return blocks.of_10s(rows, gauges)
+
+
+async def _add_releases(
+    connection: Connection,
+    width: int,
+    chunk: int,
+    gauges: Integers,
+    processes: Sequence[blocks.Row],
+    series: tuple[int, int],
+) -> None:
     """The rows of an hour or a day: of states per process, of amounts per release, under one of its processes."""
     queries = sql.load("rollups")
     if width == HOUR:
-        points = blocks.of_1m(await connection.fetch(queries["chunk_1m"], chunk, chunk + HOUR))
+        points = blocks.of_1m(await connection.fetch(queries["chunk_1m"], chunk, chunk + HOUR, *series))
     else:
-        [row] = await connection.fetch(queries["chunk_1h"], chunk, chunk + DAY)
+        [row] = await connection.fetch(queries["chunk_1h"], chunk, chunk + DAY, *series)
         points = blocks.of_columns(row)
     if not len(points):
         return
-    processes = await connection.fetch(queries["releases"])
     ids = np.array([row["id"] for row in processes], np.int64)
     release = -np.array([row["release"] for row in processes], np.int64)
-    writer = np.where(
-        blocks.among(points.series, gauges),
-        points.instance,
-        release[np.minimum(np.searchsorted(ids, points.instance), len(ids) - 1)],
-    )
-    _, number = np.unique(np.stack((points.series, writer)), axis=1, return_inverse=True)
-    _, added = add_up(points, number.reshape(-1))
+    of_release = release[np.minimum(np.searchsorted(ids, points.instance), len(ids) - 1)]
+    writer = np.where(blocks.among(points.series, gauges), points.instance, of_release)
+    _, added = add_up(points, _numbered(points, writer))
+    await _copy(connection, "metrics_1h" if width == HOUR else "metrics_1d", _ROWS, chunk, blocks.rows_1h(added))
+
+
+def _numbered(points: Points, writer: Integers | None = None) -> Integers:
+    """A number for each series and writer (None: process) of points."""
+    writers, of_writer = np.unique(points.instance if writer is None else writer, return_inverse=True)
+    of_series = np.unique(points.series, return_inverse=True)[1]
+    numbers: Integers = of_series.reshape(-1) * len(writers) + of_writer.reshape(-1)
+    return numbers
+
+
+async def _copy(
+    connection: Connection, table: str, columns: Sequence[str], chunk: int, rows: Iterable[tuple[Any, ...]]
+) -> None:
     moment = datetime.fromtimestamp(chunk, UTC)
     await connection.copy_records_to_table(
-        "metrics_1h" if width == HOUR else "metrics_1d",
-        schema_name="watchglass",
-        columns=_ROWS,
-        records=[(moment, *row) for row in blocks.rows_1h(added)],
+        table, schema_name="watchglass", columns=columns, records=[(moment, *row) for row in rows]
     )

@@ -85,6 +85,7 @@ async def _apply_next(connection: Connection, dsn: str) -> int | None:
             await connection.execute(sql.migrations()[found + 1])
             if found + 1 == LATEST:  # processes that write already need them as soon as this is committed
                 await connection.execute(sql.load("batches")["create_partitions"])
+                await connection.execute(sql.load("migrations")["grant_again"])
             return found + 1
 
 

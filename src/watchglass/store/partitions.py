@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -28,24 +27,19 @@ class Bounds:
     def __init__(self, encoding: str, now: datetime, spans: Mapping[str, tuple[datetime, datetime]]) -> None:
         self.encoding = encoding
         self.spans = spans
-        self._now = now
-        self._read_at = time.monotonic()
+        self.now = now
+        """The database's clock, as it was last read."""
+        self._read = now
 
-    @property
-    def now(self) -> datetime:
-        """The database's clock."""
-        return self._now + timedelta(seconds=time.monotonic() - self._read_at)
-
-    @property
-    def is_old(self) -> bool:
-        return time.monotonic() - self._read_at > LOOK_AHEAD_SECONDS
+    def are_old_at(self, now: datetime) -> bool:
+        """Whether it is time to look ahead again, or the database's clock was set back."""
+        return abs((now - self._read).total_seconds()) > LOOK_AHEAD_SECONDS
 
     def within(self, table: str, moment: datetime) -> datetime:
         """The moment, or the nearest that the table takes; what is more than five minutes ahead becomes the present."""
         lower, upper = self.spans[table]
-        now = self.now
-        if moment > now + _FUTURE:
-            moment = now
+        if moment > self.now + _FUTURE:
+            moment = self.now
         return min(max(moment, lower), upper - timedelta(microseconds=1))
 
 

@@ -110,7 +110,7 @@ class Reader:
         kept = self._cache = self._cache or cache.Cache()
 
         async def read(fetch: Fetch) -> tuple[grouping.Grouping, list[Points]]:
-            chosen = await self._catalogue.select(fetch, name, by, where)
+            chosen = await self._catalogue.select(fetch, name, window.start, by, where)
             groups = grouping.Grouping(chosen, by, OF_PROCESSES, step)
             kept.at(chosen.version)
             found = stitch(window, chosen.tiers, step) if chosen.series and chosen.processes else []

@@ -100,14 +100,26 @@ class Writer:
     async def write(self, batch: Batch) -> None:
         """Store the batch, or find that it is stored already."""
         async with self.borrow() as connection:
-            if self._bounds.is_old:
-                self._bounds = await look_ahead(connection)
-            rows = Rows(batch, self._id, self._bounds)
+            rows = await self._store(connection, batch)
+            if rows is not None:
+                self._known.update(rows.series)
+                self.clamped += rows.clamped
+
+    async def _store(self, connection: Connection, batch: Batch) -> Rows | None:
+        """What was stored; None when it was there already. Times are judged by the clock that the database has now."""
+        for looked_ahead in (False, True):
             async with transaction(connection, seconds=FLUSH_SECONDS, lock_seconds=FLUSH_SECONDS / 2):
-                if await self._enter(connection, batch, rows.reach):
+                now = await self._enter(connection, batch)
+                if now is None:
+                    return None
+                if looked_ahead or not self._bounds.are_old_at(now):
+                    self._bounds.now = now
+                    rows = Rows(batch, self._id, self._bounds)
                     await self._add(connection, rows)
-            self._known.update(rows.series)
-            self.clamped += rows.clamped
+                    return rows
+                await connection.execute(sql.load("batches")["leave_batch"], self._id, batch.sequence)
+            self._bounds = await look_ahead(connection)
+        raise AssertionError("the second round stores it")
 
     async def _introduce(self, connection: Connection) -> None:
         """Learn this process's number."""
@@ -121,23 +133,23 @@ class Writer:
         assert row is not None
         self._id, self._known = row["id"], set()
 
-    async def _enter(self, connection: Connection, batch: Batch, reach: datetime | None) -> bool:
-        """Enter the batch into the ledger; False when it is there."""
-        queries = sql.load("batches")
+    async def _enter(self, connection: Connection, batch: Batch) -> datetime | None:
+        """Enter the batch into the ledger and return the database's time; None when it is there."""
         sizes = len(batch.points), len(batch.logs), len(batch.traces)
-        min_writer = await connection.fetchval(queries["add_batch"], self._id, batch.sequence, *sizes)
-        if min_writer is None:
-            return False
-        if min_writer > migrations.WRITER:
-            raise WriterTooOld(needed=min_writer, found=migrations.WRITER)
-        if reach:
-            await connection.execute(queries["seen"], self._id, reach)
-        return True
+        row = await connection.fetchrow(sql.load("batches")["add_batch"], self._id, batch.sequence, *sizes)
+        if row is None:
+            return None
+        if row["min_writer"] > migrations.WRITER:
+            raise WriterTooOld(needed=row["min_writer"], found=migrations.WRITER)
+        now: datetime = row["now"]
+        return now
 
     async def _add(self, connection: Connection, rows: Rows) -> None:
         new = sorted(rows.of_series(series) for id, series in rows.series.items() if id not in self._known)
         if new:
             await connection.execute(sql.load("metrics")["add_series"], *_columns(new))
+        if rows.reach:
+            await connection.execute(sql.load("batches")["seen"], self._id, rows.reach)
         await _copy(connection, "metrics_10s", BLOCKS, rows.blocks)
         if late := rows.late:
             await connection.execute(sql.load("rollups")["mark_late"], MINUTE, late, self._id)

@@ -59,7 +59,12 @@ INSERT INTO watchglass.rollups (width, since, until)
 SELECT width, date_bin('1 day', began - interval '1 day', 'epoch'),
     CASE width WHEN 10 THEN 'infinity' ELSE date_bin(chunk, began, 'epoch') END
 FROM (VALUES (10, interval '10 s'), (60, '30 min'), (3600, '1 h'), (86400, '1 d')) AS tiers (width, chunk)
-CROSS JOIN (SELECT coalesce(min(started_at), now()) AS began FROM watchglass.instances) AS first;
+CROSS JOIN (
+    SELECT coalesce(least(greatest(
+        (SELECT min(started_at) FROM watchglass.instances),
+        (SELECT min(lower) FROM watchglass.partitions() WHERE parent = 'metrics')
+    ), now()), now()) AS began
+) AS first;
 
 CREATE TABLE watchglass.late_chunks (
     width integer NOT NULL,
@@ -220,6 +225,7 @@ BEGIN
     IF EXISTS (SELECT FROM jsonb_each_text(keep) WHERE value::interval < interval '2 hours') THEN
         RAISE EXCEPTION 'telemetry is kept for at least two hours' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM FROM watchglass.rollups FOR UPDATE;
     SELECT name, upper, tier INTO expired
     FROM watchglass.partitions()
     LEFT JOIN (VALUES
@@ -228,6 +234,7 @@ BEGIN
     ) AS tiers (table_name, tier, next) ON table_name = parent
     LEFT JOIN watchglass.rollups ON width = next
     WHERE upper <= now() - (keep ->> parent)::interval AND upper <= coalesce(until, 'infinity')
+        AND NOT EXISTS (SELECT FROM watchglass.late_chunks WHERE width = next AND time >= lower AND time < upper)
     ORDER BY upper, name
     LIMIT 1;
     IF expired.name IS NOT NULL THEN
