@@ -153,7 +153,8 @@ class Layer:
                 exchange.fail(error)
             raise
         finally:
-            exchange.close()
+            with guard.protected("request end"):
+                exchange.close()
 
     def _is_own(self, scope: Scope) -> bool:
         try:
