@@ -177,7 +177,8 @@ def test_a_folder_that_is_no_good_is_said_once(spool: Spool, caplog: pytest.LogC
     for sequence in (1, 2):
         spool._not_before = 0.0
         spool.save(frozen(batch(sequence)))
-    assert "open to others. Name another. What cannot be stored waits in memory only." in spool.problem
+    assert "open to others. Name another" in spool.problem and "WATCHGLASS_STATE_DIR" in spool.problem
+    assert spool.problem.endswith("What cannot be stored waits in memory only.")
     assert guard.errors["exporters.spool"] - before == 2
     assert [record.message for record in caplog.records] == [spool.problem]
 
