@@ -36,8 +36,11 @@ async def make(connection: Connection, width: int, chunk: int) -> None:
     clear = {MINUTE: queries["clear_1m"], HOUR: queries["clear_1h"], DAY: queries["clear_1d"]}
     await connection.execute(clear[width], chunk)
     if width == MINUTE:
+        sources = [queries["blocks_10s"]]
+        if await connection.fetchval(queries["has_first_version"], chunk):
+            sources.append(queries["blocks_of_first_version"])
         for row in await connection.fetch(queries["metric_names"]):
-            await _add_minutes(connection, row["name"], chunk, gauges)
+            await _add_minutes(connection, row["name"], chunk, gauges, sources)
     else:
         processes = await connection.fetch(queries["releases"])
         for first, last in ranges(await connection.fetchval(queries["number_of_series"])):
@@ -51,11 +54,12 @@ def ranges(series: int) -> Iterator[tuple[int, int]]:
     yield from ((first, end - 1) for first, end in pairwise(edges))
 
 
-async def _add_minutes(connection: Connection, name: str, chunk: int, gauges: Integers) -> None:
+async def _add_minutes(connection: Connection, name: str, chunk: int, gauges: Integers, sources: Sequence[str]) -> None:
     """The rows of a metric's half hour; what was written is read some minutes at a time."""
     parts = []
     for start in range(chunk, chunk + CHUNKS[MINUTE], _READ_SECONDS):
-        points = await _written(connection, name, start, gauges)
+        rows = [row for source in sources for row in await connection.fetch(source, name, start, start + _READ_SECONDS)]
+        points = blocks.of_10s(rows, gauges)
         if len(points):
             minute = (points.time - start) // MINUTE
             parts.append(add_up(points, _numbered(points) * (_READ_SECONDS // MINUTE) + minute)[1])
@@ -65,14 +69,6 @@ async def _add_minutes(connection: Connection, name: str, chunk: int, gauges: In
     minutes = CHUNKS[MINUTE] // MINUTE
     _, added = add_up(points, _numbered(points) * minutes + (points.time - chunk) // MINUTE)
     await _copy(connection, "metrics_1m", _BLOCKS, chunk, blocks.rows_1m(added, chunk))
-
-
-async def _written(connection: Connection, name: str, start: int, gauges: Integers) -> Points:
-    queries, span = sql.load("rollups"), (start, start + _READ_SECONDS)
-    rows = await connection.fetch(queries["blocks_10s"], name, *span)
-    if await connection.fetchval(queries["has_first_version"], start):
-        rows += await connection.fetch(queries["blocks_of_first_version"], name, *span)
-    return blocks.of_10s(rows, gauges)
 
 
 async def _add_releases(
