@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -82,16 +83,16 @@ class Service:
     def ask(self, times: int, path: str = "/hello") -> None:
         """So many requests, each on a connection of its own."""
         for _ in range(times):
-            assert self.client.get(path).status_code == 200
+            assert self._get(path).status_code == 200
 
     def scrape(self) -> dict[str, Metric]:
         """The families of one scrape, by whichever worker takes it."""
-        answer = self.client.get("/metrics", headers={"accept": OPENMETRICS})
+        answer = self._get("/metrics", accept=OPENMETRICS)
         assert answer.status_code == 200
         return {family.name: family for family in parse(answer.text)}
 
     def text(self) -> str:
-        return self.client.get("/metrics").text
+        return self._get("/metrics").text
 
     def workers(self) -> set[int]:
         """Process ids, by the page's own label."""
@@ -106,6 +107,13 @@ class Service:
         """What the target calls itself."""
         [sample] = self._samples("target")
         return str(sample.labels["service_instance_id"])
+
+    def _get(self, path: str, **headers: str) -> httpx.Response:
+        """An answer; asked again where a worker that retires closed the connection before it read from it."""
+        for _ in range(4):
+            with contextlib.suppress(httpx.ReadError, httpx.RemoteProtocolError):
+                return self.client.get(path, headers=headers)
+        return self.client.get(path, headers=headers)
 
     def _samples(self, family: str, scraped: Mapping[str, Metric] | None = None) -> list:  # type: ignore[type-arg]
         found = scraped if scraped is not None else self.scrape()
