@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
-from watchglass.settings import PREFIX, Settings
+from watchglass.knobs import PREFIX
+from watchglass.settings import Settings
 
 DOCS = Path(__file__).parent
 
@@ -19,7 +20,7 @@ Each setting is an argument of `watchglass.Settings`, or an environment variable
 first one that is set counts. A value out of range stops the start with a sentence that names the variable and what it
 allows.
 
-This page is made from `src/watchglass/settings.py` by `./dev docs`.
+This page is made from `src/watchglass/knobs.py` by `./dev docs`.
 
 | setting | environment | default | allowed | |
 |---|---|---|---|---|

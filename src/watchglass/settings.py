@@ -9,19 +9,14 @@ import socket
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import SecretStr, ValidationError, field_validator
+from pydantic_settings import SettingsConfigDict
 
 from watchglass.complaints import explain
-
-PREFIX = "WATCHGLASS_"
-
-
-def _variables(name: str, *more: str) -> AliasChoices:
-    return AliasChoices(name, PREFIX + name.upper(), *more)
+from watchglass.knobs import PREFIX, Knobs
 
 
 def _secret(value: SecretStr | None) -> str:
@@ -34,7 +29,7 @@ def _refuse(url: SecretStr | None, variable: str, expected: str) -> None:
         raise ValueError(expected)
 
 
-class Settings(BaseSettings):
+class Settings(Knobs):
     """Settings of one process. Each is an argument, or the environment variable WATCHGLASS_<NAME>.
 
     Variables of OpenTelemetry, and DATABASE_URL and REDIS_URL, are used where no variable of Watchglass's own is set.
@@ -48,106 +43,6 @@ class Settings(BaseSettings):
         populate_by_name=True,
         env_ignore_empty=True,
         validate_default=False,
-    )
-
-    enabled: bool = Field(
-        True, description="Whether Watchglass does anything at all. OTEL_SDK_DISABLED=true turns it off."
-    )
-    service_name: str = Field(
-        "unknown_service",
-        validation_alias=_variables("service_name", "OTEL_SERVICE_NAME"),
-        min_length=1,
-        max_length=200,
-        description="The service's name; OTEL_SERVICE_NAME, or service.name in OTEL_RESOURCE_ATTRIBUTES.",
-    )
-    resource_attributes: str = Field(
-        "",
-        validation_alias=_variables("resource_attributes", "OTEL_RESOURCE_ATTRIBUTES"),
-        description="OTEL_RESOURCE_ATTRIBUTES: key=value,key=value; service.version marks a deploy.",
-    )
-    database_url: SecretStr | None = Field(
-        None,
-        description="Where telemetry is kept, postgresql://user:password@host:port/database, if not in the "
-        "service's own database.",
-    )
-    app_database_url: SecretStr | None = Field(
-        None,
-        validation_alias=_variables("app_database_url", "DATABASE_URL"),
-        description="The service's own database, whose state is shown and where telemetry is kept unless "
-        "database_url is set. Falls back to DATABASE_URL.",
-    )
-    redis_url: SecretStr | None = Field(
-        None,
-        validation_alias=_variables("redis_url", "REDIS_URL"),
-        description="The service's Redis or Valkey, whose state is shown. Falls back to REDIS_URL.",
-    )
-    migrations: Literal["auto", "check", "off"] = Field(
-        "auto",
-        description="auto: bring the schema up to date once the process serves; check: only say what is missing; off.",
-    )
-    flush_interval: float = Field(10.0, ge=1, le=300, description="Seconds between two flushes of metrics.")
-    records_interval: float = Field(0.5, ge=0.1, le=60, description="Seconds between two flushes of logs and traces.")
-    shutdown_timeout: float = Field(
-        5.0, ge=0, le=60, description="Seconds a stopping process may spend on its last flush."
-    )
-    max_series: int = Field(
-        10_000, ge=100, le=1_000_000, description="Series held in memory; more go to an overflow series."
-    )
-    series_idle_minutes: float = Field(
-        60, ge=1, le=10_080, description="Minutes after which a series that nothing is recorded to leaves memory."
-    )
-    queue_size: int = Field(
-        20_000, ge=100, le=1_000_000, description="Log lines and traces held in memory until written."
-    )
-    retention_10s_hours: int = Field(48, ge=2, le=720, description="Hours metrics are kept in steps of ten seconds.")
-    retention_1m_days: int = Field(8, ge=1, le=90, description="Days metrics are kept in steps of a minute.")
-    retention_metrics_days: int = Field(30, ge=1, le=400, description="Days metrics are kept in steps of an hour.")
-    retention_1d_days: int = Field(400, ge=1, le=4000, description="Days metrics are kept in steps of a day.")
-    retention_records_days: int = Field(7, ge=1, le=90, description="Days logs and traces are kept.")
-    state_dir: str = Field(
-        "",
-        description="Folder for what outlives a process: telemetry that could not be written yet, and what the workers "
-        "of a host share for /metrics. Without it, watchglass-<user id> in the system's temporary folder.",
-    )
-    spool_bytes: int = Field(
-        64 * 1024 * 1024,
-        ge=0,
-        le=2**40,
-        description="Bytes on disk, per process, of telemetry that cannot be written while the store is away. 0: none.",
-    )
-    instrumentation: Literal["watchglass", "contrib"] = Field(
-        "watchglass",
-        description="watchglass: spans by our own instrumentation. contrib: by OpenTelemetry's packages for FastAPI, "
-        "asyncpg and Redis (extra contrib), at their price. Measurements are ours in both.",
-    )
-    slow_statement_seconds: float = Field(1.0, gt=0, le=3600, description="A statement that takes longer is slow.")
-    slow_request_seconds: float = Field(
-        1.0, gt=0, le=3600, description="The trace of a request that takes longer is kept."
-    )
-    blocked_loop_seconds: float = Field(
-        0.2, ge=0.05, le=3600, description="What holds the event loop for longer is logged, with the stack of who does."
-    )
-    traces_per_minute: int = Field(200, ge=0, le=10_000, description="Traces kept a minute, per process.")
-    capture_logs: bool = Field(True, description="Keep log records in the store.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="The lowest level of log records kept."
-    )
-    excluded_urls: str = Field(
-        "",
-        validation_alias=_variables("excluded_urls", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS"),
-        description="Comma-separated regular expressions; requests whose URL one of them finds are not recorded.",
-    )
-    path_prefix: str = Field("", description="Moves every route of Watchglass under this path, for example /ops.")
-    public_url: str = Field("", description="The address under which people reach the service; used in printed links.")
-    secret_key: SecretStr | None = Field(
-        None, min_length=16, description="Signs session cookies. Without it one is made and kept in the store."
-    )
-    session_hours: float = Field(168, gt=0, le=8760, description="Hours a login lasts.")
-    metrics_token: SecretStr | None = Field(None, description="Bearer token for /metrics; open without.")
-    record_token: SecretStr | None = Field(
-        None,
-        min_length=16,
-        description="Bearer token with which a program may record metrics by hand, and nothing else.",
     )
 
     def __init__(self, **values: Any) -> None:

@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from watchglass import guard
 from watchglass.api import paths
-from watchglass.api.context import Authorize, Context
+from watchglass.api.context import Authorize
 from watchglass.api.invitation import invite
-from watchglass.api.serving import OwnLoop
 from watchglass.errors import AlreadyObserving
-from watchglass.exporters import prometheus
 from watchglass.exporters.exports import Exports, instance_of
 from watchglass.exporters.workers.worker import Worker
+from watchglass.front import Front
 from watchglass.instrumentation.adopted.host import HostMeters
 from watchglass.instrumentation.adopted.tracers import HostSpans
 from watchglass.instrumentation.asgi import Observer, enter, layer_of, leave
@@ -35,14 +33,8 @@ from watchglass.instrumentation.redis import RedisInstrumentor
 from watchglass.instrumentation.routes import clashes
 from watchglass.instrumentation.runtime import RuntimeInstrumentor
 from watchglass.jobs.elected import ElectedJobs
-from watchglass.meters import WATCHGLASS_DROPPED, WATCHGLASS_QUERY_DURATION
+from watchglass.meters import WATCHGLASS_DROPPED
 from watchglass.settings import Settings
-from watchglass.store.access import Access
-from watchglass.store.database import Database
-from watchglass.store.reader import Reader
-
-if TYPE_CHECKING:
-    from watchglass.jobs.doctor import Finding
 
 App = TypeVar("App")
 
@@ -108,20 +100,17 @@ class House:
         self.worker = Worker(settings, lambda: self.pipeline.instance.instance_id, self.pipeline.collect)
         self.recorder.before_retire(self.worker.retire)
         self.pipeline.run_on_loop(ElectedJobs(settings, self.pipeline, self.recorder).run)
-        self.own_loop = OwnLoop()
         self.runtime = RuntimeInstrumentor()
         self.budget = Budget(self.recorder, self.runtime.lag)
         self.own_threads = OwnThreads(self.recorder)
         self.host_meters = HostMeters(self.recorder)
         self.host_spans = HostSpans(self.recorder)
-        self._authorize = authorize
         self._exact = frozenset(settings.path_prefix + path for path in paths.EXACT)
         self._prefixes = tuple(settings.path_prefix + path for path in paths.PREFIXES)
         self._apps: list[Any] = []
         self._serving = (0, 0)
-        self.context = self._new_context()
-        self._answer = self.own_loop.bridge(self._page)
-        self._built: Callable[[Any, Any, Any], Awaitable[None]] | None = None
+        self.front = Front(settings, self.recorder, self.pipeline, self.worker, authorize, self._clashes)
+        self.context, self.own_loop = self.front.context, self.front.own_loop
         self._instrument()
 
     def admit(self, app: App, inside: bool) -> App:
@@ -132,7 +121,7 @@ class House:
             offer_trace=self.exports.offer_trace,
             on_serving=self.start,
             on_shutdown=self.shut_down,
-            own_app=self._answer,
+            own_app=self.front.answer,
             own_exact=self._exact,
             own_prefixes=self._prefixes,
             budget=self.budget,
@@ -203,47 +192,6 @@ class House:
         self._serving = os.getpid(), (number if pid == os.getpid() else 0) + change
         return self._serving[1]
 
-    async def _page(self, scope: Any, receive: Any, send: Any) -> None:
-        """On the own loop: answer by the application of the API and the page, which is made on first use."""
-        if self._built is None:
-            from watchglass.api.app import create_app
-            from watchglass.ui.app import add_pages
-
-            self._built = create_app(self.context, add_pages)
-        await self._built(scope, receive, send)
-
-    def _new_context(self) -> Context:
-        """What the page knows of this process. Opens nothing."""
-        dsn = self.settings.store_dsn
-        database = Database(dsn, timed=self._timed) if dsn else None
-        if database is not None:
-            self.own_loop.at_stop(database.close)
-        return Context(
-            settings=self.settings,
-            reader=Reader(database, service=self.settings.service) if database else None,
-            access=Access(database) if database else None,
-            render_metrics=self._render_metrics,
-            status=lambda: self.pipeline.status,
-            findings=self._findings,
-            collect=self.pipeline.collect,
-            recorder=self.recorder,
-            authorize=self._authorize,
-        )
-
-    def _timed(self, statement: str, seconds: float) -> None:
-        self.recorder.histogram(WATCHGLASS_QUERY_DURATION, (statement,)).record(seconds)
-
-    def _render_metrics(self, accept: str) -> tuple[bytes, str]:
-        target, totals = self.worker.totals()
-        resource = {
-            **self.settings.resource,
-            "service.name": self.settings.service,
-            "service.instance.id": target,
-        }
-        return prometheus.write(totals, accept, resource)
-
-    async def _findings(self) -> Sequence[Finding]:
-        from watchglass.jobs.doctor import diagnose
-
-        found = {path for app in self._apps for path in clashes(app, self._exact, self._prefixes)}
-        return await diagnose(self.settings, clashes=sorted(found))
+    def _clashes(self) -> list[str]:
+        """Paths that both the page and an application answer; the application's win."""
+        return sorted({path for app in self._apps for path in clashes(app, self._exact, self._prefixes)})

@@ -1,0 +1,90 @@
+"""The page's side of a process: what it may know, and the application that answers for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from watchglass.api.context import Authorize, Context
+from watchglass.api.serving import OwnLoop
+from watchglass.exporters import prometheus
+from watchglass.exporters.pipeline import Pipeline
+from watchglass.exporters.workers.worker import Worker
+from watchglass.instrumentation.recorder import Recorder
+from watchglass.meters import WATCHGLASS_QUERY_DURATION
+from watchglass.settings import Settings
+from watchglass.store.access import Access
+from watchglass.store.database import Database
+from watchglass.store.reader import Reader
+
+if TYPE_CHECKING:
+    from watchglass.jobs.doctor import Finding
+
+Answer = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Front:
+    """The page and the API of one process, on a loop of their own. Opens nothing before it is asked."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        recorder: Recorder,
+        pipeline: Pipeline,
+        worker: Worker,
+        authorize: Authorize | None,
+        clashes: Callable[[], Sequence[str]],
+    ) -> None:
+        self._settings = settings
+        self._recorder = recorder
+        self._pipeline = pipeline
+        self._worker = worker
+        self._clashes = clashes
+        self.own_loop = OwnLoop()
+        self.context = self._new_context(authorize)
+        self.answer = self.own_loop.bridge(self._page)
+        self._built: Answer | None = None
+
+    async def _page(self, scope: Any, receive: Any, send: Any) -> None:
+        """On the own loop: answer by the application of the API and the page, which is made on first use."""
+        if self._built is None:
+            from watchglass.api.app import create_app
+            from watchglass.ui.app import add_pages
+
+            self._built = create_app(self.context, add_pages)
+        await self._built(scope, receive, send)
+
+    def _new_context(self, authorize: Authorize | None) -> Context:
+        """What the page knows of this process."""
+        dsn = self._settings.store_dsn
+        database = Database(dsn, timed=self._timed) if dsn else None
+        if database is not None:
+            self.own_loop.at_stop(database.close)
+        return Context(
+            settings=self._settings,
+            reader=Reader(database, service=self._settings.service) if database else None,
+            access=Access(database) if database else None,
+            render_metrics=self._render_metrics,
+            status=lambda: self._pipeline.status,
+            findings=self._findings,
+            collect=self._pipeline.collect,
+            recorder=self._recorder,
+            authorize=authorize,
+        )
+
+    def _timed(self, statement: str, seconds: float) -> None:
+        self._recorder.histogram(WATCHGLASS_QUERY_DURATION, (statement,)).record(seconds)
+
+    def _render_metrics(self, accept: str) -> tuple[bytes, str]:
+        target, totals = self._worker.totals()
+        resource = {
+            **self._settings.resource,
+            "service.name": self._settings.service,
+            "service.instance.id": target,
+        }
+        return prometheus.write(totals, accept, resource)
+
+    async def _findings(self) -> Sequence[Finding]:
+        from watchglass.jobs.doctor import diagnose
+
+        return await diagnose(self._settings, clashes=self._clashes())
