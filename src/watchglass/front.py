@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from watchglass.api.admins import Admins
 from watchglass.api.context import Authorize, Context
 from watchglass.api.serving import OwnLoop
+from watchglass.api.sessions import Sessions
 from watchglass.exporters import prometheus
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.exporters.workers.worker import Worker
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.instrumentation.server_timing import ServerTiming
 from watchglass.meters import WATCHGLASS_QUERY_DURATION
 from watchglass.settings import Settings
 from watchglass.store.access import Access
@@ -42,8 +45,16 @@ class Front:
         self._clashes = clashes
         self.own_loop = OwnLoop()
         self.context = self._new_context(authorize)
+        self.sessions = Sessions(self.context)
         self.answer = self.own_loop.bridge(self._page)
         self._built: Answer | None = None
+
+    def timing(self) -> ServerTiming | None:
+        """Who is told the timing of the service's own responses: nobody where the service itself decides who sees."""
+        if self.context.authorize is not None:
+            return None
+        admins = Admins(self.sessions, self.own_loop.run)
+        return ServerTiming(admins.mark, admins.has)
 
     async def _page(self, scope: Any, receive: Any, send: Any) -> None:
         """On the own loop: answer by the application of the API and the page, which is made on first use."""
@@ -51,7 +62,7 @@ class Front:
             from watchglass.api.app import create_app
             from watchglass.ui.app import add_pages
 
-            self._built = create_app(self.context, add_pages)
+            self._built = create_app(self.context, add_pages, self.sessions)
         await self._built(scope, receive, send)
 
     def _new_context(self, authorize: Authorize | None) -> Context:

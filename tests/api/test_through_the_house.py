@@ -10,6 +10,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 
 import watchglass
 from watchglass.analysis.windows import Window
@@ -70,6 +71,75 @@ async def test_a_metric_by_hand_is_on_metrics_at_once_and_in_the_store_soon(
         assert found[0].sum == 3
     finally:
         await reader.close()
+        watchglass.unobserve(app)
+
+
+async def test_an_admin_sees_the_timing_of_the_services_own_responses_and_nobody_else_does(
+    store_url: str, serve: Callable[..., str]
+) -> None:
+    app = FastAPI()
+
+    @app.get("/thing")
+    async def thing() -> str:
+        return "thing"
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(iter(["one", "two"]))
+
+    settings = watchglass.Settings(service_name="shop", app_database_url=store_url, path_prefix="/ops")
+    url = serve(watchglass.observe(app, settings))
+    running = house()
+    assert running is not None
+
+    async def enters(client: httpx.AsyncClient, role: str) -> None:
+        token = running.own_loop.run(running.context.tokens.new(role=role))  # type: ignore[arg-type]
+        data = {"token": (await asyncio.wrap_future(token)).text}
+        assert (await client.post("/ops/ui/monitoring/login", data=data)).status_code == 303
+
+    async def told(client: httpx.AsyncClient, path: str = "/thing") -> str | None:
+        answer = await client.get(path)
+        assert answer.status_code == 200
+        return answer.headers.get("server-timing")
+
+    try:
+        async with httpx.AsyncClient(base_url=url) as admin, httpx.AsyncClient(base_url=url) as viewer:
+            await enters(admin, "admin")
+            await enters(viewer, "viewer")
+            deadline = time.monotonic() + 30
+            while await told(admin) is None:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+            for path in ("/thing", "/stream"):
+                assert re.fullmatch(
+                    r"total;dur=[\d.]+, (\w+;dur=[\d.]+, )*app;dur=[\d.]+", await told(admin, path) or ""
+                )
+                assert await told(viewer, path) is None
+            assert await told(admin, "/ops/api/monitoring/session") is None
+            [(name, value)] = viewer.cookies.items()
+            forged = value[::-1], admin.cookies[name][:-2] + "xx", ""
+            for cookie in forged:
+                async with httpx.AsyncClient(base_url=url, headers={"cookie": f"{name}={cookie}"}) as nobody:
+                    assert await told(nobody) is None
+    finally:
+        watchglass.unobserve(app)
+
+
+async def test_where_the_service_decides_who_may_see_nobody_is_told_its_timing(
+    store_url: str, serve: Callable[..., str]
+) -> None:
+    app = FastAPI()
+    settings = watchglass.Settings(service_name="shop", app_database_url=store_url, secret_key="a-key-of-the-service")
+    url = serve(watchglass.observe(app, settings, authorize=lambda request: "admin"))
+    running = house()
+    assert running is not None
+    sessions = running.front.sessions
+    cookie = await sessions._dumps("session", {"name": "admin", "role": "admin", "seed": "x"})
+    try:
+        async with httpx.AsyncClient(base_url=url, headers={"cookie": f"{sessions.cookie}={cookie}"}) as client:
+            for _ in range(3):
+                assert "server-timing" not in (await client.get("/openapi.json")).headers
+    finally:
         watchglass.unobserve(app)
 
 

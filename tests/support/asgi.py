@@ -11,6 +11,7 @@ from typing import Any
 from watchglass import meters
 from watchglass.instrumentation.asgi import Observer, enter
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.instrumentation.server_timing import ServerTiming
 from watchglass.records import Trace
 from watchglass.settings import Settings
 
@@ -165,6 +166,7 @@ def observe(
     own_app: Any = None,
     own_exact: Iterable[str] = (),
     own_prefixes: tuple[str, ...] = (),
+    timing: ServerTiming | None = None,
     **settings: Any,
 ) -> Observed:
     """Enter `app`; every trace is kept unless `settings` say otherwise."""
@@ -183,6 +185,7 @@ def observe(
         own_app=own_app,
         own_exact=frozenset(own_exact),
         own_prefixes=own_prefixes,
+        timing=timing,
     )
     observed.app = enter(app, observer, inside=inside)
     return observed

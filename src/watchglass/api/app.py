@@ -36,8 +36,11 @@ REMEDY = "Run `watchglass doctor` where the service runs; it says what is wrong 
 _QUIET = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
 
 
-def create_app(context: Context, pages: AddPages | None = None) -> ASGIApp:
-    """The gate with everything behind it. `app.state` of the requests has `context`, `sessions` and `health`."""
+def create_app(context: Context, pages: AddPages | None = None, sessions: Sessions | None = None) -> ASGIApp:
+    """The gate with everything behind it. `app.state` of the requests has `context`, `sessions` and `health`.
+
+    `sessions` are handed in by who looks at them too.
+    """
     app = FastAPI(
         title="Watchglass",
         version=__version__,
@@ -46,7 +49,7 @@ def create_app(context: Context, pages: AddPages | None = None) -> ASGIApp:
         openapi_url=paths.OPENAPI,
         **_without_telemetry(),
     )
-    app.state.context, app.state.sessions = context, Sessions(context)
+    app.state.context, app.state.sessions = context, sessions or Sessions(context)
     app.state.health = Aside(context) if context.aside else Health(context)
     app.state.recording = Recording(recorded_meters(context))
     show = _add_pages(app, context, pages)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FRESH, AGAIN = 5.0, 10.0
 """Seconds after which a log-out in one process is known in all; after which a store that failed is asked again."""
 
+LATELY = 60.0
+"""Seconds for which who cannot wait for the store goes by what it last said."""
+
 
 class EndedSessions:
     """What is known of them in one process; while the store does not answer, what was known last."""
@@ -29,12 +32,27 @@ class EndedSessions:
         self._here: dict[str, float] = {}
         self._stored: frozenset[str] | None = None
         self._due = 0.0
+        self._asked = -LATELY
 
     async def has(self, visitor: Visitor) -> bool:
         """Whether the visitor's session was ended."""
-        await self._refresh()
+        await self.refresh()
+        return self.knows(visitor)
+
+    def knows(self, visitor: Visitor) -> bool:
+        """The same by what is known already; from any thread."""
         mark = mark_of(visitor)
         return mark in self._here or mark in (self._stored or ())
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to ask the store."""
+        return self._access is not None and time.monotonic() >= self._due
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the store was asked lately."""
+        return self._access is None or time.monotonic() - self._asked < LATELY
 
     def end(self, visitor: Visitor) -> str:
         """End it in this process at once; returns the mark under which an audited log-out ends it in all others."""
@@ -43,20 +61,26 @@ class EndedSessions:
         self._here[mark_of(visitor)] = now
         return mark_of(visitor)
 
-    async def _refresh(self) -> None:
-        """While one asks anew, others go by what was known; before anything is known each asks for itself."""
-        if self._access is None or time.monotonic() < self._due:
+    async def refresh(self) -> None:
+        """Ask the store, if it is time.
+
+        While one asks anew, others go by what was known; before anything is known each asks for itself.
+        """
+        if self._access is None or not self.is_due:
             return
         if self._stored is not None:
             self._due = time.monotonic() + FRESH
+        wait = AGAIN
         try:
             self._stored = frozenset(await self._access.ended_sessions(self._lifetime))
-            self._due = time.monotonic() + FRESH
+            wait = FRESH
         except WatchglassError:
-            self._due = time.monotonic() + AGAIN  # the page says that the store does not answer
+            pass  # the page says that the store does not answer
         except Exception:
-            self._due = time.monotonic() + AGAIN
             guard.caught("sessions")
+        finally:
+            self._asked = time.monotonic()
+            self._due = self._asked + wait
 
 
 def mark_of(visitor: Visitor) -> str:

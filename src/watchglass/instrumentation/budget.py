@@ -146,10 +146,16 @@ class Budget:
 
     def settle(self, request: Request, until: float) -> Spent | None:
         """What the request waited for until then, None if for nothing; later work for it is not noted any more."""
-        work, request.work = request.work, None
+        spent, request.work = self.so_far(request, until), None
+        return spent
+
+    def so_far(self, request: Request, until: float) -> Spent | None:
+        """The same of a request that goes on."""
+        work = request.work
         if not work and request.folded is None:
             return None
-        since, spent, returns = request.folded or (request.start, {}, 0)
+        since, folded, returns = request.folded or (request.start, {}, 0)
+        spent = dict(folded)
         for part, seconds in shares(work or (), since, until).items():
             spent[part] = spent.get(part, 0.0) + seconds
         if self._lag.seconds:

@@ -12,6 +12,7 @@ from watchglass.instrumentation.outbound import Outbound
 from watchglass.instrumentation.propagation import response_headers
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.roots import Root, Roots
+from watchglass.instrumentation.server_timing import ServerTiming, timing
 from watchglass.instrumentation.tail import CLIENT_DISCONNECT, Tail
 
 Message = MutableMapping[str, Any]
@@ -33,6 +34,7 @@ class Instruments(NamedTuple):
     tail: Tail
     budget: Budget
     outbound: Outbound
+    timing: ServerTiming | None = None
 
 
 class Exchange:
@@ -105,6 +107,9 @@ class Exchange:
         names = {name.lower(): value for name, value in headers}
         self._streaming = _is_stream(names)
         response_headers(headers, names, request)
+        instruments = self._instruments
+        if instruments.timing is not None and instruments.timing.wanted(self._root.scope["headers"]):
+            headers.append((b"server-timing", timing(instruments.budget, request, self._clock())))
         return {**message, "headers": headers}
 
     def _sent(self, message: Message) -> None:

@@ -87,7 +87,7 @@ class Connection:
             self._root.close()
 
     def _record(self) -> None:
-        roots, recorder, tail, budget, _ = self._instruments
+        roots, recorder, tail, budget, *_ = self._instruments
         request = self._root.request
         if request.error is None and request.status is not None and request.status >= 500:
             request.error = str(request.status)
