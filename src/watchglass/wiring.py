@@ -125,6 +125,7 @@ class House:
             own_exact=self._exact,
             own_prefixes=self._prefixes,
             budget=self.budget,
+            timing=self.front.timing(),
         )
         self.contrib.enter(app)
         entered: App = enter(app, observer, inside=inside)
