@@ -13,6 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import PlainTextResponse, StreamingResponse
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from support.pipelines import until
 from watchglass import guard
@@ -36,7 +37,11 @@ def inner() -> FastAPI:
 
     @app.get("/thread")
     async def thread() -> dict[str, Any]:
-        return {"thread": threading.current_thread().name, "own_work": guard.own_work.get()}
+        return {
+            "thread": threading.current_thread().name,
+            "own_work": guard.own_work.get(),
+            "instrumented by contrib": is_instrumentation_enabled(),
+        }
 
     @app.post("/echo")
     async def echo(request: Request) -> PlainTextResponse:
@@ -79,7 +84,15 @@ async def test_the_application_runs_on_the_own_thread_and_as_own_work(own: OwnLo
     url = serve(own.bridge(inner()), lifespan="off")
     async with httpx.AsyncClient() as client:
         answer = (await client.get(f"{url}/thread")).json()
-    assert answer == {"thread": "watchglass-serve", "own_work": True}
+    assert answer == {"thread": "watchglass-serve", "own_work": True, "instrumented by contrib": False}
+    assert is_instrumentation_enabled(), "the host's own work goes on being observed"
+
+
+async def test_what_the_own_loop_is_given_is_own_work_too(own: OwnLoop) -> None:
+    async def marks() -> tuple[bool, bool]:
+        return guard.own_work.get(), is_instrumentation_enabled()
+
+    assert await asyncio.wrap_future(own.run(marks())) == (True, False)
 
 
 async def test_bodies_cross_whole(own: OwnLoop, serve: Serve) -> None:

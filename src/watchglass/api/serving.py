@@ -43,11 +43,9 @@ class OwnLoop:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Have the own loop run a coroutine, as Watchglass's own work and in a context of its own. From any thread."""
-        context = Context()
-        context.run(guard.own_work.set, True)
         try:
             with self._lock:
-                return context.run(asyncio.run_coroutine_threadsafe, coroutine, self._started().loop)
+                return Context().run(_as_own_work, coroutine, self._started().loop)
         except BaseException:
             coroutine.close()
             raise
@@ -121,6 +119,12 @@ class OwnLoop:
         self._thread = None
 
 
+def _as_own_work(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> Future[T]:
+    """A task has the context in which it is handed over for good."""
+    with guard.as_own_work():
+        return asyncio.run_coroutine_threadsafe(coroutine, loop)
+
+
 class _Thread(threading.Thread):
     """Runs one event loop until it is told to stop."""
 
@@ -131,9 +135,9 @@ class _Thread(threading.Thread):
 
     def run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        guard.own_work.set(True)
         try:
-            self.loop.run_forever()
+            with guard.as_own_work():
+                self.loop.run_forever()
         finally:
             self.loop.close()
 
