@@ -20,6 +20,7 @@ from watchglass.exporters.exports import Exports, instance_of
 from watchglass.exporters.workers.worker import Worker
 from watchglass.front import Front
 from watchglass.instrumentation.adopted.host import HostMeters
+from watchglass.instrumentation.adopted.sending import HostHandlers, host_sends_traces
 from watchglass.instrumentation.adopted.tracers import HostSpans
 from watchglass.instrumentation.asgi import Observer, enter, layer_of, leave
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
@@ -27,7 +28,6 @@ from watchglass.instrumentation.budget import Budget
 from watchglass.instrumentation.contrib_packages import ContribPackages
 from watchglass.instrumentation.logs import LoggingInstrumentor
 from watchglass.instrumentation.own_threads import OwnThreads
-from watchglass.instrumentation.providers import host_tracer
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.redis import RedisInstrumentor
 from watchglass.instrumentation.routes import clashes
@@ -93,7 +93,8 @@ class House:
             self.recorder.retire,
             overflowed=lambda: self.recorder.overflowed,
             dropped=lambda *what: self.recorder.counter(WATCHGLASS_DROPPED, what[:2]).add(what[2]),
-            host_sends=lambda: host_tracer() is not None,
+            host_sends=host_sends_traces,
+            host_sends_line=HostHandlers().send,
             sent_by_host=lambda: self.host_meters.sent_by_host,
         )
         self.pipeline = self.exports.pipeline
@@ -184,7 +185,10 @@ class House:
             self.runtime.instrument(recorder=self.recorder, offer_log=offer_log, blocked_seconds=blocked)
         with guard.protected("instrument"):
             LoggingInstrumentor().instrument(
-                offer_log=offer_log, level=self.settings.log_level, key=self.settings.redaction_key
+                offer_log=offer_log,
+                offer_handled=self.exports.offer_handled_log,
+                level=self.settings.log_level,
+                key=self.settings.redaction_key,
             )
 
     def _count(self, change: int) -> int:

@@ -15,11 +15,6 @@ import pytest
 from fastapi import FastAPI
 from opentelemetry import metrics
 from opentelemetry import trace as otel_trace
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.metrics import _internal as api
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from opentelemetry.sdk.trace import TracerProvider
 
 import watchglass
 from support.collector import HTTPCollector, attributes
@@ -121,45 +116,6 @@ def test_a_service_without_a_database_sends_all_three_signals_of_a_request(
     assert attributes(packing) == {"size": 3, "password": REDACTED}
     assert collector.points("shop.worked")[-1].as_double == 2
     assert "secret-of-baggage" not in repr((collector.traces, collector.metrics, collector.logs))
-
-
-def test_where_the_host_has_a_tracer_provider_its_spans_are_not_sent_a_second_time(
-    collector: HTTPCollector, serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(otel_trace, "_TRACER_PROVIDER", TracerProvider(shutdown_on_exit=False))
-    app = service()
-    url = serve(watchglass.observe(app))
-    try:
-        httpx.get(f"{url}/work/3")
-        until(lambda: bool(collector.points(DURATION)))
-    finally:
-        watchglass.unobserve(app)
-    assert collector.spans() == []
-
-
-@pytest.mark.skipif(not hasattr(MeterProvider, "add_metric_reader"), reason="this SDK does not tell what it measures")
-def test_what_the_host_measures_and_sends_itself_is_not_sent_a_second_time(
-    collector: HTTPCollector, serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    to_collector = PeriodicExportingMetricReader(OTLPMetricExporter(collector.endpoint + "/v1/metrics"), 3_600_000)
-    provider = MeterProvider([to_collector], shutdown_on_exit=False)
-    monkeypatch.setattr(api, "_METER_PROVIDER", provider)
-    app = service()
-    watchglass.observe(app)
-    try:
-        house = wiring.house()
-        assert house is not None
-        assert house.exports.otlp is not None
-        house.host_meters.read()
-        answer(house.recorder)
-        provider.get_meter("anyone").create_histogram(DURATION, "s").record(0.1)
-        named = {state.meter.name for state in house.exports.otlp._collect()}
-        assert DURATION not in named
-        assert named
-        assert DURATION in {state.meter.name for state in house.pipeline.collect()}
-    finally:
-        watchglass.unobserve(app)
-        provider.shutdown()
 
 
 def test_nothing_of_otlp_is_loaded_where_no_collector_is_named() -> None:

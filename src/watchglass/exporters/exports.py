@@ -21,8 +21,8 @@ class Exports:
     """Takes each record once and has it leave by every way. Making it starts nothing, and without OTLP loads nothing.
 
     `collect`, `retire` and `overflowed` are the recorder's; `dropped` is told signal, reason and number of what OTLP
-    lost. `host_sends` says of a trace whether the host's own exporter has it already, `sent_by_host` of which metrics
-    that is true.
+    lost. What the host sends by OTLP itself is not sent again: `host_sends` says whether that is so of traces,
+    `host_sends_line` of a line that its logging handlers get, `sent_by_host` of which metrics.
     """
 
     def __init__(
@@ -35,10 +35,12 @@ class Exports:
         overflowed: Callable[[], int] = int,
         dropped: Callable[[str, str, int], None] = lambda signal, reason, number: None,
         host_sends: Callable[[], bool] = bool,
+        host_sends_line: Callable[[LogRecord], bool] = lambda record: False,
         sent_by_host: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._retire = retire
         self._host_sends = host_sends
+        self._host_sends_line = host_sends_line
         self.pipeline = Pipeline(settings, instance, collect, retire=self.retire, overflowed=overflowed)
         self.otlp: OtlpExport | None = None
         found = destinations(settings.opentelemetry)
@@ -59,6 +61,12 @@ class Exports:
         """Have the line leave. Any thread; never waits."""
         self.pipeline.offer_log(record)
         if self.otlp is not None:
+            self.otlp.offer_log(record)
+
+    def offer_handled_log(self, record: LogRecord) -> None:
+        """Have a line leave that the host's logging handlers get too; by OTLP unless one of them sends it."""
+        self.pipeline.offer_log(record)
+        if self.otlp is not None and not self._host_sends_line(record):
             self.otlp.offer_log(record)
 
     def offer_trace(self, trace: Trace) -> None:

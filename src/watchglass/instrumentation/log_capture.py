@@ -30,11 +30,19 @@ class _Here(threading.local):
 class LogCapture:
     """Offers lines of `threshold` and above as records. Safe from any thread, raises nothing, takes no lock.
 
-    `offer` is called in the thread that logs. Lines of Watchglass's own work are left out.
+    `offer` is called in the thread that logs, `offer_handled` if given in its place for lines that go to handlers of
+    the standard library too. Lines of Watchglass's own work are left out.
     """
 
-    def __init__(self, offer: Callable[[LogRecord], None], threshold: int, key: bytes | None = None) -> None:
+    def __init__(
+        self,
+        offer: Callable[[LogRecord], None],
+        threshold: int,
+        key: bytes | None = None,
+        offer_handled: Callable[[LogRecord], None] | None = None,
+    ) -> None:
         self._offer = offer
+        self._offer_handled = offer_handled or offer
         self._threshold = threshold
         self._records = LogRecords(key)
         self._here = _Here()
@@ -50,7 +58,7 @@ class LogCapture:
         here = self._here
         here.depth = depth = here.depth + 1
         try:
-            self._offer(self._records.of_record(record, ids, event))
+            self._offer_handled(self._records.of_record(record, ids, event))
         except Exception:
             guard.caught("log capture")
         finally:

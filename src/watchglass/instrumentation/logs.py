@@ -35,7 +35,7 @@ class LoggingInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """`instrument(offer_log=..., level="INFO", key=None)`, `uninstrument()`. One object, however often it is made.
 
     `offer_log` takes the records of `level` and above, and must neither block nor raise; without it lines only carry
-    ids. `key` marks e-mail and IP addresses.
+    ids. With `offer_handled` that takes those which logging handlers get. `key` marks e-mail and IP addresses.
     """
 
     _patches: Patches | None = None
@@ -45,9 +45,14 @@ class LoggingInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return ()
 
     def _instrument(
-        self, offer_log: OfferLog | None = None, level: str = "INFO", key: bytes | None = None, **_: Any
+        self,
+        offer_log: OfferLog | None = None,
+        level: str = "INFO",
+        key: bytes | None = None,
+        offer_handled: OfferLog | None = None,
+        **_: Any,
     ) -> None:
-        capture = None if offer_log is None else LogCapture(offer_log, level_of(level.lower()), key)
+        capture = None if offer_log is None else LogCapture(offer_log, level_of(level.lower()), key, offer_handled)
         self._structured = StructuredLogs(current_ids, capture)
         self._structured.enter()
         self._patches = Patches()

@@ -16,6 +16,7 @@ from opentelemetry.metrics import _internal as api
 
 from watchglass import guard
 from watchglass.instrumentation.adopted.scopes import is_ours
+from watchglass.instrumentation.adopted.sending import sends_otlp
 from watchglass.instrumentation.recorder import Recorder
 
 _WHERE = "instrumentation.adopted"
@@ -64,10 +65,11 @@ class HostMeters:
 
     @property
     def sent_by_host(self) -> frozenset[str]:
-        """Names of our instruments that the host measures too and sends by OTLP itself."""
-        if self._adopted is None or not self._adopted.left_out or not _sends_otlp(self._met):
+        """Names of instruments that are on the host's provider, if that sends by OTLP itself."""
+        if self._adopted is None or self._met is None or not sends_otlp(self._met):
             return frozenset()
-        return frozenset(self._adopted.left_out)
+        names: frozenset[str] = self._adopted.names
+        return names
 
     def stop(self) -> None:
         """Leave the host's provider and its proxies as they were."""
@@ -118,13 +120,6 @@ class HostMeters:
         """In the child: another thread of the parent may have been reading."""
         if self._reader is not None:
             self._reader.fresh()
-
-
-def _sends_otlp(provider: Any) -> bool:
-    """Whether a reader of the provider has an exporter of OTLP's; the SDK tells it to nobody else."""
-    readers: Any = getattr(provider, "_metric_readers", None) or ()
-    exporters = (getattr(reader, "_exporter", None) for reader in list(readers))
-    return any(type(exporter).__module__.startswith("opentelemetry.exporter.otlp") for exporter in exporters)
 
 
 _all: WeakSet[HostMeters] = WeakSet()

@@ -78,17 +78,20 @@ class AdoptedMeters:
         self._recorder = recorder
         self._besides_ours = besides_ours
         self._meters: dict[tuple[str, ...], Meter] = {}
-        self.left_out: set[str] = set()
-        """Names of our table that others measure too."""
+        self._names: set[str] = set()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of all that others measure, those of our table among them."""
+        return frozenset(self._names)
 
     def add(self, data: MetricsData) -> None:
         """Take the gains of one reading."""
         for scoped in (scoped for resource in data.resource_metrics for scoped in resource.scope_metrics):
             ours = self._besides_ours and is_ours(scoped.scope.name)
             for metric in scoped.metrics:
-                if self._besides_ours and metric.name in BY_NAME:
-                    self.left_out.add(metric.name)
-                elif not ours:
+                self._names.add(metric.name)
+                if not ours and not (self._besides_ours and metric.name in BY_NAME):
                     with guard.protected("instrumentation.adopted"):
                         self._add(metric)
 
