@@ -81,12 +81,51 @@ class SpanRecord:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A local root that is kept, with its spans, root first. `reason` is why: error, slow, first or random."""
+    """A local root that is kept, with its spans, root first. `reason` is why: error, slow, first or random.
+
+    `error_group` is the id of its error's group, in hexadecimal; None where nothing failed. `measured` are the seconds
+    that `http.server.request.duration` was recorded with; None where it was not.
+    """
 
     root: SpanRecord
     spans: Sequence[SpanRecord]
     reason: str
     dropped_spans: int = 0
+    error_group: str | None = None
+    measured: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCount:
+    """How often errors of one group happened since the last flush, and what is known of the group. Redacted.
+
+    `frame` is the innermost of the application's own, `module:function`; times are unix seconds.
+    """
+
+    group: str
+    error_type: str
+    frame: str
+    message: str
+    stack: str
+    first_seen: float
+    last_seen: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What the black box of a process held when it was frozen; times are unix seconds.
+
+    `reason` is alert, error_burst, sigterm or by_hand.
+    """
+
+    id: str
+    time: float
+    reason: str
+    title: str
+    window_start: float
+    window_end: float
+    content: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +136,11 @@ class Batch:
     points: Sequence[Point] = ()
     logs: Sequence[LogRecord] = ()
     traces: Sequence[Trace] = ()
+    errors: Sequence[ErrorCount] = ()
+    incidents: Sequence[Incident] = ()
 
     def __len__(self) -> int:
-        return len(self.points) + len(self.logs) + len(self.traces)
+        return len(self.points) + len(self.logs) + len(self.traces) + len(self.errors) + len(self.incidents)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 The header is big-endian: the magic `wgsp`, the format's version, three zero bytes, the first and the last sequence that
 the batch stands for (64 bits each), the body's length (32 bits) and BLAKE2b of 16 bytes over all of that and the body.
 The body is zlib over lines of JSON: the instance with the numbers of points, logs and traces, then one line for each.
+What later versions added to records comes behind those, in one more line, which earlier ones do not read.
 Numbers that JSON lacks (infinity) are text; bytes are base64. Every version begins with the same header.
 """
 
@@ -20,7 +21,18 @@ from math import isfinite
 from typing import Any, BinaryIO
 
 from watchglass.exporters.backlog import Frozen
-from watchglass.records import Attributes, Batch, Instance, LogRecord, Point, Series, SpanRecord, Trace
+from watchglass.records import (
+    Attributes,
+    Batch,
+    ErrorCount,
+    Incident,
+    Instance,
+    LogRecord,
+    Point,
+    Series,
+    SpanRecord,
+    Trace,
+)
 from watchglass.store.text import storable_json
 
 VERSION = 1
@@ -57,14 +69,17 @@ def decode(record: bytes) -> tuple[Instance, Batch]:
         lines = [json.loads(line) for line in zlib.decompress(record[_HEADER.size :]).splitlines()]
         *instance, sequence, points, logs, traces = lines[0]
         of_logs, of_traces = 1 + points, 1 + points + logs
+        more = lines[of_traces + traces] if len(lines) > of_traces + traces else {}
         batch = Batch(
             sequence,
             [_to_point(line) for line in lines[1:of_logs]],
             [_to_log(line) for line in lines[of_logs:of_traces]],
-            [_to_trace(line) for line in lines[of_traces : of_traces + traces]],
+            list(map(_to_trace, lines[of_traces : of_traces + traces], _error_groups(more, traces))),
+            [ErrorCount(*line) for line in more.get("errors", ())],
+            [Incident(*line) for line in more.get("incidents", ())],
         )
         return Instance(*instance), batch
-    except (zlib.error, ValueError, TypeError, IndexError) as error:
+    except (zlib.error, ValueError, TypeError, IndexError, AttributeError) as error:
         raise Damaged(str(error)) from error
 
 
@@ -105,6 +120,20 @@ def _lines(instance: Instance, batch: Batch) -> Iterator[str]:
     yield from (_json(_of_point(point)) for point in batch.points)
     yield from (_json(_of_log(log)) for log in batch.logs)
     yield from (_json(_of_trace(trace)) for trace in batch.traces)
+    if more := _more(batch):
+        yield _json(more)
+
+
+def _more(batch: Batch) -> dict[str, Any]:
+    """What later versions added, by name, where there is any."""
+    more: dict[str, Any] = {}
+    if any(trace.error_group for trace in batch.traces):
+        more["error_groups"] = [trace.error_group for trace in batch.traces]
+    if batch.errors:
+        more["errors"] = [astuple(error) for error in batch.errors]
+    if batch.incidents:
+        more["incidents"] = [astuple(incident) for incident in batch.incidents]
+    return more
 
 
 def _json(value: object) -> str:
@@ -147,10 +176,15 @@ def _of_trace(trace: Trace) -> list[Any]:
     return [trace.reason, trace.dropped_spans, root, [_of_span(span) for span in trace.spans]]
 
 
-def _to_trace(line: list[Any]) -> Trace:
+def _to_trace(line: list[Any], error_group: str | None) -> Trace:
     reason, dropped, root, spans = line
     made = [_to_span(span) for span in spans]
-    return Trace(made[0] if root is None else _to_span(root), made, reason, dropped)
+    return Trace(made[0] if root is None else _to_span(root), made, reason, dropped, error_group)
+
+
+def _error_groups(more: dict[str, Any], traces: int) -> list[str | None]:
+    found: list[str | None] = more.get("error_groups", [])
+    return found if len(found) == traces else [None] * traces
 
 
 def _of_span(span: SpanRecord) -> list[Any]:
