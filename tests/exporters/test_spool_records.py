@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 
@@ -13,7 +14,7 @@ import pytest
 from support.pipelines import line, process, trace
 from watchglass.analysis.buckets import pack
 from watchglass.exporters.backlog import Frozen
-from watchglass.exporters.spool_records import Damaged, current, decode, encode, places
+from watchglass.exporters.spool_records import _HEADER, Damaged, current, decode, encode, places
 from watchglass.records import Batch, LogRecord, Point, Series, SpanRecord, Trace
 from watchglass.store.text import storable_json
 
@@ -48,6 +49,21 @@ def test_values_that_json_lacks_are_stored_as_they_would_have_been() -> None:
     odd, stored = batch.logs[1], FULL.logs[1]
     assert storable_json(odd.fields) == storable_json(stored.fields)
     assert (odd.message, odd.severity, odd.trace_id) == ("tw\ud800o\x00", 17, None)
+
+
+def test_the_group_of_an_error_comes_back_and_an_earlier_version_reads_the_rest() -> None:
+    grouped = Batch(7, traces=[trace(), replace(trace(), error_group="00ff")])
+    record = encode(ME, Frozen(grouped, 7))
+    assert [one.error_group for one in decode(record)[1].traces] == [None, "00ff"]
+    header, *lines = zlib.decompress(record[_HEADER.size :]).splitlines()
+    _, _, _, traces = json.loads(header)[-4:]
+    assert [len(json.loads(line)) for line in lines[:traces]] == [4, 4], "as the earlier version takes them apart"
+
+
+def test_a_record_of_an_earlier_version_is_read() -> None:
+    record = encode(ME, Frozen(Batch(7, traces=[trace()]), 7))
+    assert len(zlib.decompress(record[_HEADER.size :]).splitlines()) == 2, "nothing is added where nothing is new"
+    assert decode(record)[1].traces[0].error_group is None
 
 
 def test_records_are_found_in_order() -> None:

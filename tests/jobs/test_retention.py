@@ -70,7 +70,7 @@ async def test_partitions_have_the_indexes_of_their_table(connection: Connection
         " WHERE indrelid = relation)) AS attached FROM watchglass.partitions() GROUP BY 1 ORDER BY 1"
     )
     assert {row["parent"]: row["attached"] for row in counts} == {
-        **{key: [3] for key in ("logs", "traces")},
+        **{key: [7] for key in ("logs", "traces")},
         **{key: [2] for key in ("metrics", "metrics_1m", "metrics_1h", "metrics_1d")},
         "metrics_10s": [1],
     }

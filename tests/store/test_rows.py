@@ -10,8 +10,9 @@ import pytest
 
 from support.databases import execute
 from support.rows import NOW, Fetch, count, instance, line, trace
+from watchglass.analysis.fingerprints import of_statement
 from watchglass.demo.servers import PostgreSQL
-from watchglass.records import Batch, LogRecord
+from watchglass.records import Batch, LogRecord, SpanRecord, Trace
 from watchglass.store import partitions
 from watchglass.store.writer import Writer
 
@@ -77,6 +78,7 @@ async def test_a_writer_sees_to_its_partitions_itself(
         line("a\x00b", fields={"k\x00": "v\x00", "n": float("nan"), "big": 10**400}, exception="\ud800"),
         line("\ud800", logger="\udcff", level="\x00"),
         line("x" * 1_000_000, fields={"deep": [[[[[[[[[[[[1]]]]]]]]]]]], "object": object()}),
+        line("long", logger="".join(map(chr, range(0x4E00, 0x9000))), severity=17),
         line("odd ids", trace_id="not hexadecimal", span_id="abc", severity=10**9),
         line("%s {} $1 \\u0000 \\ ' \" ; --", fields={"\\u0000": "\\u0000"}),
     ],
@@ -98,6 +100,17 @@ async def test_any_attribute_can_be_stored(writer: Writer, fetch: Fetch) -> None
     await writer.write(Batch(3, traces=[trace(**status)]))
     rows = await fetch("SELECT route, status FROM watchglass.traces ORDER BY sequence")
     assert [tuple(row) for row in rows] == [("/", None), (None, None)]
+
+
+async def test_a_trace_is_found_by_its_statements_and_the_group_of_its_error(writer: Writer, fetch: Fetch) -> None:
+    root = trace().root
+    texts = ["SELECT  1", "SELECT 1", "SELECT 2", None, 7]
+    spans = [SpanRecord(1, 2, 3, "db", "client", 1, 2, {"db.query.text": text}) for text in texts]
+    await writer.write(Batch(1, traces=[Trace(root, [root, *spans], "error", 0, "00ff" * 40), trace()]))
+    one, other = await fetch("SELECT error_group, statements FROM watchglass.traces ORDER BY position")
+    assert one["statements"] == sorted({of_statement("SELECT 1"), of_statement("SELECT 2")})
+    assert one["error_group"] == "00ff" * 16
+    assert tuple(other) == (None, None)
 
 
 async def test_a_database_without_unicode_takes_everything(postgres_server: PostgreSQL) -> None:

@@ -217,6 +217,10 @@ CREATE TABLE watchglass.logs (
 ) PARTITION BY RANGE (time);
 CREATE INDEX logs_time ON watchglass.logs (time);
 CREATE INDEX logs_trace_id ON watchglass.logs (trace_id) WHERE trace_id IS NOT NULL;
+CREATE INDEX logs_instance ON watchglass.logs (instance_id, time);
+CREATE INDEX logs_logger ON watchglass.logs (left(logger, 200), time); -- any text has to fit into an index
+CREATE INDEX logs_warnings ON watchglass.logs (time) WHERE severity >= 13;
+CREATE INDEX logs_errors ON watchglass.logs (time) WHERE severity >= 17;
 
 -- Traces that were kept: the local root in columns, all its spans in one document.
 CREATE TABLE watchglass.traces (
@@ -235,10 +239,71 @@ CREATE TABLE watchglass.traces (
     error_type text,
     reason text NOT NULL,
     spans jsonb NOT NULL,
+    error_group text,
+    statements text[],
     PRIMARY KEY (instance_id, sequence, position, time)
 ) PARTITION BY RANGE (time);
 CREATE INDEX traces_time ON watchglass.traces (time);
 CREATE INDEX traces_trace_id ON watchglass.traces (trace_id);
+CREATE INDEX traces_endpoint ON watchglass.traces (left(route, 200), time);
+CREATE INDEX traces_duration ON watchglass.traces (duration);
+CREATE INDEX traces_error_group ON watchglass.traces (error_group, time) WHERE error_group IS NOT NULL;
+CREATE INDEX traces_statements ON watchglass.traces USING gin (statements);
+
+-- The minutes before something happened, in full detail, kept for good. `reason`: alert, error_burst, sigterm or by_hand.
+CREATE TABLE watchglass.incidents (
+    id text PRIMARY KEY,
+    time timestamptz NOT NULL,
+    service_name text NOT NULL,
+    instance_id integer NOT NULL,
+    reason text NOT NULL,
+    title text NOT NULL,
+    window_start timestamptz NOT NULL,
+    window_end timestamptz NOT NULL,
+    content jsonb NOT NULL
+);
+CREATE INDEX incidents_time ON watchglass.incidents (time);
+
+-- Requests that run now, as their process last said; what a process left when it died stays for a while.
+CREATE TABLE watchglass.pending (
+    instance_id integer NOT NULL,
+    trace_id bytea NOT NULL,
+    span_id bytea NOT NULL,
+    name text NOT NULL,
+    method text,
+    route text,
+    started_at timestamptz NOT NULL,
+    seen_at timestamptz NOT NULL,
+    spans jsonb NOT NULL,
+    PRIMARY KEY (instance_id, span_id)
+);
+CREATE INDEX pending_trace_id ON watchglass.pending (trace_id);
+
+-- Errors that are one and the same, counted whether their trace was kept or not; trace_id is an example that was.
+CREATE TABLE watchglass.error_groups (
+    service_name text NOT NULL,
+    id text NOT NULL,
+    error_type text NOT NULL,
+    frame text NOT NULL,
+    message text NOT NULL,
+    stack text NOT NULL,
+    first_seen timestamptz NOT NULL,
+    last_seen timestamptz NOT NULL,
+    count bigint NOT NULL,
+    trace_id bytea,
+    PRIMARY KEY (service_name, id)
+);
+CREATE INDEX error_groups_last_seen ON watchglass.error_groups (last_seen);
+
+-- What went before its time, because its table had reached its limit in bytes: up to when, and how much.
+CREATE TABLE watchglass.trimmed (
+    name text PRIMARY KEY,
+    until timestamptz NOT NULL,
+    limit_bytes bigint NOT NULL,
+    bytes bigint NOT NULL,
+    partitions bigint NOT NULL,
+    trimmed_at timestamptz NOT NULL
+);
 
 -- What the elected process found out and every process shows: which Redis it is, why a figure is missing.
 CREATE TABLE watchglass.facts (
@@ -426,6 +491,44 @@ BEGIN
 END
 $$;
 
+-- Drop the oldest partition of a table that is larger than its limit in bytes, and return its name; null when there is
+-- none. `limits` has bytes by table, of logs and traces only. What is being written now stays: the partition that holds
+-- the present, and those ahead of it. What goes is noted, so that those who look further back are told.
+CREATE FUNCTION watchglass.drop_oversized_partition(limits jsonb) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
+AS $$
+DECLARE
+    oversized record;
+BEGIN
+    IF EXISTS (
+        SELECT FROM jsonb_each_text(limits) WHERE key NOT IN ('logs', 'traces') OR value::bigint < 16 * 1024 * 1024
+    ) THEN
+        RAISE EXCEPTION 'logs and traces have limits of 16 MB or more' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT parent, name, upper, size, (limits ->> parent)::bigint AS most INTO oversized
+    FROM (
+        SELECT
+            parent, name, lower, upper, pg_total_relation_size(relation) AS size,
+            sum(pg_total_relation_size(relation)) OVER (PARTITION BY parent) AS whole
+        FROM watchglass.partitions()
+        WHERE limits ? parent
+    ) AS sized
+    WHERE whole > (limits ->> parent)::bigint AND upper <= now()
+    ORDER BY upper, name
+    LIMIT 1;
+    IF oversized.name IS NOT NULL THEN
+        EXECUTE format('DROP TABLE watchglass.%I', oversized.name);
+        INSERT INTO watchglass.trimmed AS known (name, until, limit_bytes, bytes, partitions, trimmed_at)
+        VALUES (oversized.parent, oversized.upper, oversized.most, oversized.size, 1, now())
+        ON CONFLICT (name) DO UPDATE SET
+            until = greatest(known.until, excluded.until), limit_bytes = excluded.limit_bytes,
+            bytes = known.bytes + excluded.bytes, partitions = known.partitions + 1, trimmed_at = excluded.trimmed_at;
+    END IF;
+    RETURN oversized.name;
+END
+$$;
+
 -- Grant a role what an application needs. Run as the owner.
 CREATE FUNCTION watchglass.grant_to(application name) RETURNS void
 LANGUAGE plpgsql
@@ -441,6 +544,7 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.add_blocks(watchglass.metrics[]) TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_expired_partition(integer, integer) TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_expired_partition(jsonb) TO %I', application);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_oversized_partition(jsonb) TO %I', application);
 END
 $$;
 
@@ -448,6 +552,7 @@ REVOKE ALL ON FUNCTION watchglass.partitions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.create_partitions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.drop_expired_partition(integer, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.drop_expired_partition(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION watchglass.drop_oversized_partition(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.add_blocks(watchglass.metrics[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.carry_over() FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.grant_to(name) FROM PUBLIC;

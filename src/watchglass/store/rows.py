@@ -8,6 +8,7 @@ from math import nan
 from typing import Any
 
 from watchglass.analysis.buckets import PAIR_BYTES
+from watchglass.analysis.fingerprints import of_statement
 from watchglass.analysis.tiers import CHUNKS, MINUTE
 from watchglass.records import Batch, LogRecord, Point, Series, SpanRecord, Trace
 from watchglass.store.partitions import Bounds
@@ -52,6 +53,8 @@ TRACES = (
     "error_type",
     "reason",
     "spans",
+    "error_group",
+    "statements",
 )
 
 
@@ -142,6 +145,8 @@ class Rows:
             self._optional(root.attributes.get("error.type") or root.error),
             self._text(trace.reason),
             storable_json([_span(span, root.start_ns) for span in trace.spans], self._encoding),
+            self._optional(trace.error_group and trace.error_group[:64]),
+            _statements(trace.spans),
         )
 
     def _text(self, value: object) -> str:
@@ -178,6 +183,12 @@ def _id(text: str | None) -> bytes | None:
         return bytes.fromhex(text) if text else None
     except ValueError:
         return None
+
+
+def _statements(spans: Iterable[SpanRecord]) -> list[str] | None:
+    """The fingerprints of all statements of a trace, each once; None without any."""
+    texts = {text for span in spans if isinstance(text := span.attributes.get("db.query.text"), str) and text}
+    return sorted({of_statement(text) for text in texts}) or None
 
 
 def _span(span: SpanRecord, origin_ns: int) -> dict[str, Any]:
