@@ -13,11 +13,18 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import httpx
+import pytest
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from support.pipelines import fetch, select, until
 from watchglass.demo.servers.process import free_port
+from watchglass.entry_points import Standalone
 from watchglass.instrumentation.adopted import grid
-from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, Meter
+from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, WATCHGLASS_DROPPED, Meter
+from watchglass.settings import Settings
 
 TESTS = Path(__file__).parent
 SOLD = Meter("shop.sold", "counter", "{item}", "")
@@ -102,6 +109,21 @@ def test_finer_buckets_are_exact_on_our_grid_and_coarser_ones_count_at_their_upp
     assert grid.of_exponential(5, 0, -3, [1, 0, 2]) == {-3: 1, -1: 2}
     assert grid.of_exponential(3, 0, 0, [1, 1]) == {3: 1, 7: 1}
     assert grid.of_explicit([1.0, 2.0], [3, 0, 2]) == {-1: 3, 32: 2}
+
+
+def test_spans_that_are_let_go_of_without_their_root_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("watchglass.instrumentation.adopted.spans.MOST_WAITING", 2)
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("shop")
+    for trace_of in range(2):
+        with tracer.start_as_current_span("never seen to end", context=Context()):
+            for child in range(2):
+                tracer.start_span(f"{trace_of} {child}").end()
+    alone = Standalone(Settings(database_url="postgresql://elsewhere/db"))
+    alone.offer_spans([span for span in exporter.get_finished_spans() if span.parent is not None])
+    [dropped] = [state for state in alone.pipeline.collect() if state.meter is WATCHGLASS_DROPPED and state.sum]
+    assert (dropped.values, dropped.sum) == (("traces", "no_root"), 2)
 
 
 def test_an_observed_service_under_opentelemetry_instrument_is_in_the_store_once(

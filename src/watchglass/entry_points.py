@@ -22,6 +22,7 @@ from watchglass.instrumentation.adopted import terminating
 from watchglass.instrumentation.adopted.meters import AdoptedMeters, Reader, by_entry_point
 from watchglass.instrumentation.adopted.spans import Traces
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.meters import WATCHGLASS_DROPPED
 from watchglass.records import State
 from watchglass.settings import Settings
 
@@ -82,6 +83,14 @@ class Standalone:
             self._started = True
             self.pipeline.start()
         return True
+
+    def offer_spans(self, spans: Sequence[Any]) -> None:
+        """Have the traces stored whose roots are among them; spans that are let go of without theirs are counted."""
+        before = self.traces.dropped
+        for trace in self.traces.add(spans):
+            self.pipeline.offer_trace(trace)
+        if self.traces.dropped > before:
+            self._recorder.counter(WATCHGLASS_DROPPED, ("traces", "no_root")).add(self.traces.dropped - before)
 
     def watch(self) -> None:
         """Look every second whether something was measured, until something was."""
@@ -148,8 +157,7 @@ class WatchglassSpanExporter(SpanExporter):
         """What is taken waits in the pipeline, whatever the store does: there is no failure."""
         with guard.protected("entry_points"):
             if self._to.start():
-                for trace in self._to.traces.add(spans):
-                    self._to.pipeline.offer_trace(trace)
+                self._to.offer_spans(spans)
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:

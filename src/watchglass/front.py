@@ -10,7 +10,7 @@ from watchglass.api.context import Authorize, Context
 from watchglass.api.serving import OwnLoop
 from watchglass.api.sessions import Sessions
 from watchglass.exporters import prometheus
-from watchglass.exporters.pipeline import Pipeline
+from watchglass.exporters.exports import Exports
 from watchglass.exporters.workers.worker import Worker
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.server_timing import ServerTiming
@@ -33,14 +33,14 @@ class Front:
         self,
         settings: Settings,
         recorder: Recorder,
-        pipeline: Pipeline,
+        exports: Exports,
         worker: Worker,
         authorize: Authorize | None,
         clashes: Callable[[], Sequence[str]],
     ) -> None:
         self._settings = settings
         self._recorder = recorder
-        self._pipeline = pipeline
+        self._exports = exports
         self._worker = worker
         self._clashes = clashes
         self.own_loop = OwnLoop()
@@ -76,9 +76,9 @@ class Front:
             reader=Reader(database, service=self._settings.service) if database else None,
             access=Access(database) if database else None,
             render_metrics=self._render_metrics,
-            status=lambda: self._pipeline.status,
+            status=lambda: self._exports.status,
             findings=self._findings,
-            collect=self._pipeline.collect,
+            collect=self._exports.pipeline.collect,
             recorder=self._recorder,
             authorize=authorize,
         )

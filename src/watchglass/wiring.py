@@ -110,7 +110,7 @@ class House:
         self._prefixes = tuple(settings.path_prefix + path for path in paths.PREFIXES)
         self._apps: list[Any] = []
         self._serving = (0, 0)
-        self.front = Front(settings, self.recorder, self.pipeline, self.worker, authorize, self._clashes)
+        self.front = Front(settings, self.recorder, self.exports, self.worker, authorize, self._clashes)
         self.context, self.own_loop = self.front.context, self.front.own_loop
         self._instrument()
 

@@ -20,6 +20,7 @@ from watchglass.api.context import Context
 from watchglass.api.health import Health
 from watchglass.api.ranges import earlier_of, window_of
 from watchglass.errors import InvalidRange
+from watchglass.exporters.status import OtlpStatus, PipelineStatus
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.meters import SYSTEM_FILESYSTEM_UTILIZATION
 from watchglass.settings import Settings
@@ -174,6 +175,38 @@ async def test_without_the_store_calls_say_so_and_what_to_do_while_memory_answer
         assert status.json()["instances"] is None and "does not answer" in status.json()["reason"]
         setup = await client.get("/api/monitoring/cards/setup")
         assert setup.status_code == 200 and setup.json()["missing"]["command"] == "watchglass doctor"
+
+
+async def test_the_status_tells_of_every_way_out_of_the_process() -> None:
+    sent = OtlpStatus("ok", "The collector takes logs.", 1_700_000_000.0, 3, 7)
+    status = PipelineStatus(
+        "unavailable", "away", None, {"logs": 2}, {"logs": 1}, 4, 5, 600, 700, "The disk is full.", 8, 9, {"logs": sent}
+    )
+    context = Context(Settings(service_name="shop"), status=lambda: status)
+    async with browser(create_app(context)) as client:
+        await log_in(client, context)
+        answer = (await client.get("/api/monitoring/status")).json()
+    assert answer["storage"] == {
+        "state": "unavailable",
+        "message": "away",
+        "last_flush": None,
+        "queued": {"logs": 2},
+        "dropped": {"logs": 1},
+        "clamped": 4,
+        "backlog": 5,
+        "backlog_bytes": 600,
+        "spooled_bytes": 700,
+        "spool_problem": "The disk is full.",
+        "set_aside": 8,
+        "overflowed": 9,
+    }
+    assert answer["otlp"]["logs"] == {
+        "state": "ok",
+        "message": "The collector takes logs.",
+        "last_sent": "2023-11-14T22:13:20Z",
+        "queued": 3,
+        "dropped": 7,
+    }
 
 
 async def test_without_a_database_the_answer_names_the_setting() -> None:

@@ -21,7 +21,7 @@ from support.collector import HTTPCollector, attributes
 from support.otlp import Sending, point_at
 from support.pipelines import answer, line, trace, until
 from watchglass import wiring
-from watchglass.exporters.otlp.destinations import destinations
+from watchglass.exporters.otlp.destinations import SIGNALS, destinations
 from watchglass.meters import DB_CLIENT_OPERATION_DURATION, HTTP_SERVER_REQUEST_DURATION, WATCHGLASS_DROPPED
 from watchglass.redaction import REDACTED
 
@@ -186,6 +186,42 @@ def test_what_is_lost_is_a_figure_of_the_house(monkeypatch: pytest.MonkeyPatch, 
         assert found == {("logs", "otlp_rejected"): 3}
     finally:
         watchglass.unobserve(app)
+
+
+def test_the_status_says_how_the_way_of_each_signal_is(
+    collector: HTTPCollector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("watchglass.exporters.otlp.sender._LONGEST_PAUSE", 0.1)
+    one = Sending()
+    assert {signal: way.state for signal, way in one.otlp.status.items()} == dict.fromkeys(SIGNALS, "starting")
+    one.otlp.offer_log(line("waits"))
+    assert one.otlp.status["logs"].queued == 1
+    one.otlp.start()
+    until(lambda: one.otlp.status["logs"].state == "ok")
+    found = one.otlp.status
+    assert (found["logs"].queued, found["logs"].dropped, found["traces"].state) == (0, 0, "starting")
+    assert found["logs"].last_sent is not None
+    collector.refusing = 1_000_000
+    one.otlp.offer_trace(trace())
+    until(lambda: one.otlp.status["traces"].dropped == 1)
+    answer(one.recorder)
+    until(lambda: one.otlp.status["metrics"].state == "unavailable")
+    assert "The collector did not take metrics" in one.otlp.status["metrics"].message
+    assert one.otlp.status["metrics"].dropped == 0
+    one.end()
+
+
+def test_what_had_not_arrived_at_the_end_is_told(
+    collector: HTTPCollector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector.refusing = 1_000_000
+    one = Sending()
+    monkeypatch.setattr("watchglass.exporters.otlp.records.ATTEMPTS", 1_000)
+    one.otlp.start()
+    for number in range(3):
+        one.otlp.offer_log(line(str(number)))
+    one.end()
+    assert "at the end 3 log lines had not arrived at the collector" in caplog.text
 
 
 def test_the_end_sends_what_is_left(collector: HTTPCollector, monkeypatch: pytest.MonkeyPatch) -> None:

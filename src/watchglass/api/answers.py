@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from watchglass.api.budget_answers import BudgetAnswer, BudgetShare
 from watchglass.api.models import Answer, Figure, Model, Tile, TimeWindow
 from watchglass.jobs.doctor.findings import Finding
@@ -192,38 +190,3 @@ class MetersAnswer(Model):
     timers: dict[str, MeterFigure]
     counters: dict[str, MeterFigure]
     gauges: dict[str, MeterFigure]
-
-
-class InstanceInfo(Model):
-    """A process of the service that reported in the last minutes."""
-
-    instance_id: str
-    service_name: str
-    service_version: str
-    host: str
-    pid: int
-    started_at: datetime
-    last_seen: datetime
-
-
-class StorageInfo(Model):
-    """Whether this process's telemetry is being stored; `message` says what stands in the way. Numbers by signal."""
-
-    state: str
-    message: str | None
-    last_flush: datetime | None
-    queued: dict[str, int]
-    dropped: dict[str, int]
-
-
-class StatusAnswer(Model):
-    """The state of the service and of its telemetry. `instances` is None, for `reason`, when the store is silent."""
-
-    status: str
-    components: dict[str, str]
-    service: str
-    version: str
-    watchglass: str
-    storage: StorageInfo | None
-    instances: list[InstanceInfo] | None
-    reason: str | None = None

@@ -9,7 +9,7 @@ from watchglass import __version__
 from watchglass import meters as instruments
 from watchglass.analysis.windows import Window
 from watchglass.api import cards, footprint, postgresql, requests, system
-from watchglass.api.answers import InstanceInfo, MeterFigure, MetersAnswer, StatusAnswer, StorageInfo, SummaryAnswer
+from watchglass.api.answers import MeterFigure, MetersAnswer, SummaryAnswer
 from watchglass.api.asking import Asked, Readings, figures
 from watchglass.api.context import Context
 from watchglass.api.coverage import Coverage, coverage
@@ -17,6 +17,7 @@ from watchglass.api.health import HealthAnswer
 from watchglass.api.models import Tile, TimeWindow
 from watchglass.api.recorded import DESCRIPTION
 from watchglass.api.series import percentile_table, total
+from watchglass.api.status_answers import InstanceInfo, OtlpInfo, StatusAnswer, StorageInfo
 from watchglass.errors import DatabaseNotConfigured, WatchglassError
 from watchglass.meters import Kind, Meter
 from watchglass.store.names import names
@@ -62,6 +63,7 @@ async def status(context: Context, health: HealthAnswer) -> StatusAnswer:
         version=context.settings.service_version,
         watchglass=__version__,
         storage=_storage(context),
+        otlp=_otlp(context),
         instances=instances,
         reason=reason,
     )
@@ -89,14 +91,38 @@ def _storage(context: Context) -> StorageInfo | None:
     found = context.status() if context.status else None
     if found is None:
         return None
-    last = datetime.fromtimestamp(found.last_flush, UTC) if found.last_flush else None
     return StorageInfo(
         state=found.state,
         message=found.message or None,
-        last_flush=last,
+        last_flush=_moment(found.last_flush),
         queued=dict(found.queued),
         dropped=dict(found.dropped),
+        backlog=found.backlog,
+        backlog_bytes=found.backlog_bytes,
+        spooled_bytes=found.spooled_bytes,
+        spool_problem=found.spool_problem or None,
+        set_aside=found.set_aside,
+        overflowed=found.overflowed,
+        clamped=found.clamped,
     )
+
+
+def _otlp(context: Context) -> dict[str, OtlpInfo]:
+    ways = context.status().otlp if context.status else {}
+    return {
+        signal: OtlpInfo(
+            state=way.state,
+            message=way.message,
+            last_sent=_moment(way.last_sent),
+            queued=way.queued,
+            dropped=way.dropped,
+        )
+        for signal, way in ways.items()
+    }
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
 async def meters(asked: Asked) -> MetersAnswer:

@@ -18,7 +18,6 @@ from watchglass.api.answers import (
     MetersAnswer,
     RedisAnswer,
     SlowStatementsAnswer,
-    StatusAnswer,
     SummaryAnswer,
     TrendsAnswer,
 )
@@ -35,6 +34,7 @@ from watchglass.api.history import HeatmapParameters, TrendsParameters, heatmap,
 from watchglass.api.latency import LatencyParameters, latency, of_endpoint
 from watchglass.api.models import Tile
 from watchglass.api.slow_statements import SlowStatementsParameters, slow_statements
+from watchglass.api.status_answers import StatusAnswer
 from watchglass.api.visitors import Visitor, admin, viewer
 
 _RANGE = Query(description=f"One of {', '.join(ranges.RANGES)}.")

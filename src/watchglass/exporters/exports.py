@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from watchglass.exporters.otlp.destinations import destinations
 from watchglass.exporters.pipeline import Pipeline
+from watchglass.exporters.status import PipelineStatus
 from watchglass.records import Collect, Instance, LogRecord, State, Trace
 from watchglass.settings import Settings
 
@@ -78,6 +80,12 @@ class Exports:
     def retire(self) -> Sequence[State]:
         """Let go of series that nobody uses."""
         return self.otlp.retire() if self.otlp is not None else self._retire()
+
+    @property
+    def status(self) -> PipelineStatus:
+        """How every way is now. Any thread."""
+        status = self.pipeline.status
+        return status if self.otlp is None else replace(status, otlp=self.otlp.status)
 
     def start(self) -> None:
         """Begin to export; more than once is once."""

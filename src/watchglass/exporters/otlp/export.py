@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from weakref import WeakSet
 
 from opentelemetry.sdk.resources import Resource
@@ -23,6 +24,8 @@ from watchglass.exporters.otlp.records import Records
 from watchglass.exporters.otlp.resource import resource_of
 from watchglass.exporters.otlp.sender import Export, Sender
 from watchglass.exporters.otlp.spans import spans_of
+from watchglass.exporters.otlp.state import status_of
+from watchglass.exporters.status import OtlpStatus
 from watchglass.exporters.traces import trace_queue
 from watchglass.records import Collect, Instance, LogRecord, State, Trace
 from watchglass.settings import Settings
@@ -120,7 +123,18 @@ class OtlpExport:
         with self._lock:
             for sender in self._senders:
                 sender.join()
+            left = {"log lines": self._logs.waiting, "traces": self._traces.waiting} if self._senders else {}
             self._senders = []
+        for what, number in left.items():
+            if number:
+                guard.logger.warning("OTLP: at the end %d %s had not arrived at the collector", number, what)
+
+    @property
+    def status(self) -> Mapping[str, OtlpStatus]:
+        """How things are now, by signal. Any thread."""
+        senders: dict[str, Sender] = {sender.signal: sender for sender in list(self._senders)}
+        records: dict[str, Records[Any]] = {"logs": self._logs, "traces": self._traces}
+        return {signal: status_of(signal, senders.get(signal), records.get(signal)) for signal in self._destinations}
 
     def after_fork(self) -> None:
         """In the child: nothing of the parent's is used, closed or sent again."""

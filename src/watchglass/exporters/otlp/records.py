@@ -25,6 +25,8 @@ class Records(Generic[T]):
         self._batch = batch
         self._encode = encode
         self._dropped = dropped
+        self.lost = 0
+        """Records that were given up, or found no room and were noticed."""
         self._overran = 0
         self._sending: list[T] = []
         self._attempts = 0
@@ -34,11 +36,16 @@ class Records(Generic[T]):
         """Whether a whole batch waits."""
         return len(self._queue) >= self._batch
 
+    @property
+    def waiting(self) -> int:
+        """Records that were not sent yet."""
+        return len(self._queue) + len(self._sending)
+
     def turn(self, export: Export) -> bool:
         """Send all that waits, one batch after another, until one does not arrive."""
         overran, self._overran = self._queue.dropped - self._overran, self._queue.dropped
         if overran:
-            self._dropped("otlp_queue_full", overran)
+            self._lose("otlp_queue_full", overran)
         while self._sending or self._queue:
             self._sending = self._sending or self._queue.take(self._batch)
             if not export(self._encode(self._sending)):
@@ -50,5 +57,9 @@ class Records(Generic[T]):
     def _failed(self) -> None:
         self._attempts += 1
         if self._attempts >= ATTEMPTS:
-            self._dropped("otlp_rejected", len(self._sending))
+            self._lose("otlp_rejected", len(self._sending))
             self._sending, self._attempts = [], 0
+
+    def _lose(self, reason: str, number: int) -> None:
+        self.lost += number
+        self._dropped(reason, number)

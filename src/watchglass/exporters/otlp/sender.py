@@ -11,7 +11,7 @@ from typing import Any
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from watchglass import guard
-from watchglass.exporters.otlp.destinations import Destination
+from watchglass.exporters.otlp.destinations import Destination, Signal
 
 Export = Callable[[Any], bool]
 """Sends what the stock exporter takes; whether it arrived."""
@@ -36,6 +36,8 @@ class Sender:
     ) -> None:
         self.failures = 0
         """Turns in a row that did not arrive."""
+        self.last_sent: float | None = None
+        """Unix seconds of the last request that arrived."""
         self._destination = destination
         self._turn = turn
         self._is_due = is_due
@@ -57,6 +59,10 @@ class Sender:
         self._thread.join(max(0.0, self._deadline - time.monotonic()))
 
     @property
+    def signal(self) -> Signal:
+        return self._destination.signal
+
+    @property
     def _may_go_on(self) -> bool:
         """Whether there is time for one more request."""
         return not self._ending.is_set() or time.monotonic() < self._deadline
@@ -65,10 +71,16 @@ class Sender:
         with guard.as_own_work(), suppress_instrumentation(), guard.protected("exporters.otlp"):
             exporter = self._destination.open()
             try:
-                self._serve(lambda data: self._may_go_on and _export(exporter, data))
+                self._serve(lambda data: self._may_go_on and self._export(exporter, data))
             finally:
                 with suppress(Exception):  # nobody is left to care
                     exporter.shutdown()
+
+    def _export(self, exporter: Any, data: Any) -> bool:
+        arrived = _export(exporter, data)
+        if arrived:
+            self.last_sent = time.time()
+        return arrived
 
     def _serve(self, export: Export) -> None:
         ending = False
