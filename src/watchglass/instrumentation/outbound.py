@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
@@ -47,8 +48,13 @@ class Outbound:
 def note_http(attributes: Mapping[str, Any], start: float, end: float) -> None:
     """Take note of a client's span that ended here and now, if its attributes say that it is of an HTTP request."""
     if "http.request.method" in attributes or "http.method" in attributes:
-        address = attributes.get("server.address") or attributes.get("net.peer.name")
-        note(part_of(HTTP, address=str(address) if address else None), start, end)
+        note(part_of(HTTP, address=_host(attributes)), start, end)
+
+
+def _host(attributes: Mapping[str, Any]) -> str | None:
+    """Whom a request went to, by the semantic conventions of today or those that the instrumentations default to."""
+    named = attributes.get("server.address") or attributes.get("net.peer.name")
+    return str(named) if named else urlsplit(str(attributes.get("http.url", ""))).hostname
 
 
 class Listener:
