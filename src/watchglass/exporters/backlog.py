@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from watchglass.analysis.buckets import pack, unpack
-from watchglass.exporters import logs, traces
+from watchglass.exporters import errors, incidents, logs, traces
 from watchglass.records import Batch, Point
 
 MOST_BATCHES = 360
@@ -23,7 +23,14 @@ def weight(point: Point) -> int:
     return 200 + len(point.buckets or b"")
 
 
-_WEIGH: Mapping[str, Callable[[Any], int]] = {"points": weight, "logs": logs.weight, "traces": traces.weight}
+_WEIGH: Mapping[str, Callable[[Any], int]] = {
+    "points": weight,
+    "logs": logs.weight,
+    "traces": traces.weight,
+    "errors": errors.weight,
+    "incidents": incidents.weight,
+}
+_BOUNDED = {"logs": logs, "traces": traces, "errors": errors, "incidents": incidents}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class Frozen:
 class Backlog:
     """First in, first out. A batch that was sent is never changed: the store may have it, and only its answer be lost.
 
-    `most_records` bounds the lines, and the traces; beyond it, or the bytes that the queues may take, the oldest go and
+    `most_records` bounds the lines, the traces and so on; beyond it, or the bytes that they may take, the oldest go and
     are counted by signal in `dropped`. One thread uses it; any may read `size`, and by signal `counts` and `weights`.
     """
 
@@ -76,9 +83,9 @@ class Backlog:
         """Put a batch at the end, and keep within the bounds."""
         self._waiting.append(Frozen(batch, batch.sequence))
         self._measure()
-        for signal, most_bytes in (("logs", logs.MOST_BYTES), ("traces", traces.MOST_BYTES)):
-            if self.counts[signal] > self._most_records or self.weights[signal] > most_bytes:
-                self._drop(signal, _WEIGH[signal], most_bytes)
+        for signal, bounds in _BOUNDED.items():
+            if self.counts[signal] > self._most_records or self.weights[signal] > bounds.MOST_BYTES:
+                self._drop(signal, _WEIGH[signal], bounds.MOST_BYTES)
         while len(self._waiting) > 1 and self._is_too_large():
             self._merge_older_half()
         self._measure()
@@ -134,6 +141,8 @@ def merge(one: Frozen, other: Frozen) -> Frozen:
         merge_points([*one.batch.points, *other.batch.points]),
         [*one.batch.logs, *other.batch.logs],
         [*one.batch.traces, *other.batch.traces],
+        errors.merged([*one.batch.errors, *other.batch.errors]),
+        [*one.batch.incidents, *other.batch.incidents],
     )
     return Frozen(batch, one.first)
 

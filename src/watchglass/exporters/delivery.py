@@ -12,12 +12,13 @@ from watchglass.records import Batch
 from watchglass.store.writer import Writer
 
 
-async def deliver(writer: Writer, batch: Batch, own: OwnMeters) -> None:
-    """Have the batch in the store when this returns. After a `WatchglassError` it is to be offered again, unchanged.
+async def deliver(writer: Writer, batch: Batch, own: OwnMeters) -> Batch:
+    """Have the batch in the store when this returns, and return what of it is there.
 
-    What the store refuses is tried on a new connection, then the metrics alone, then given up and counted.
+    After a `WatchglassError` it is to be offered again, unchanged. What the store refuses is tried on a new connection,
+    then the metrics alone, then given up and counted.
     """
-    metrics = replace(batch, logs=(), traces=())
+    metrics = replace(batch, logs=(), traces=(), errors=(), incidents=())
     tries = [batch, batch, *([metrics] if batch.points and len(batch) > len(metrics) else [])]
     for content in tries:
         if not writer.is_open:
@@ -33,5 +34,7 @@ async def deliver(writer: Writer, batch: Batch, own: OwnMeters) -> None:
         else:
             own.clamped += writer.clamped - clamped
             own.flushed(content, time.perf_counter() - began)
-            return own.rejected(batch, content)
+            own.rejected(batch, content)
+            return content
     own.rejected(batch, Batch(batch.sequence))
+    return Batch(batch.sequence)

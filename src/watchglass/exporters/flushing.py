@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from watchglass.errors import WatchglassError
-from watchglass.exporters import logs, traces
 from watchglass.exporters.backlog import Backlog
 from watchglass.exporters.delivery import deliver
 from watchglass.exporters.metrics import MetricDeltas
 from watchglass.exporters.own import OwnMeters
-from watchglass.exporters.queue import Queue
 from watchglass.exporters.spool import Spool
-from watchglass.records import Batch, LogRecord, Trace
+from watchglass.exporters.waiting import Waiting
+from watchglass.records import Batch
 from watchglass.store.writer import Writer
+
+T = TypeVar("T")
 
 SLOW_SECONDS = 1.0
 """A batch that is not in the store after so long is spooled."""
@@ -25,36 +26,36 @@ SLOW_SECONDS = 1.0
 class Flusher:
     """Empties the recorder into the backlog at every interval, also while the store is away, and that into the writer.
 
-    While the store is away, what waits is on disk too.
+    While the store is away, what waits is on disk too. `stored` is told what of each batch is in the store.
     """
 
     def __init__(
         self,
         writer: Writer,
         deltas: MetricDeltas,
-        logs: Queue[LogRecord],
-        traces: Queue[Trace],
+        waiting: Waiting,
         own: OwnMeters,
         backlog: Backlog,
         spool: Spool,
         clock: Callable[[], float] = time.time,
+        stored: Callable[[Batch], None] = lambda batch: None,
     ) -> None:
         self.writer = writer
         self.spool = spool
         self.last_flush: float | None = None
         self._deltas = deltas
-        self._logs = logs
-        self._traces = traces
+        self._records = waiting
         self._own = own
         self._backlog = backlog
         self._clock = clock
+        self._stored = stored
         self._sequence = 0
         self._away = False
 
     @property
     def waiting(self) -> bool:
         """Whether there are records, or a batch that could not be written."""
-        return bool(self._backlog or self._logs or self._traces)
+        return bool(self._backlog or self._records)
 
     @property
     def lagging(self) -> bool:
@@ -78,27 +79,23 @@ class Flusher:
         if not self.writer.is_open:
             await self._reach(self.writer.open())
         await self._deliver()
-        while self._logs or self._traces:
+        while self._records:
             self._freeze(metrics=False)
             await self._deliver()
         self.last_flush = self._clock()
 
     def leave(self) -> None:
         """At the end: what is not written is on disk when this returns, for another process to write."""
-        if not self.lagging and not self._logs and not self._traces:
+        if not self.lagging and not self._records:
             return
         self._freeze(metrics=True)
-        while self._logs or self._traces:
+        while self._records:
             self._freeze(metrics=False)
         self.spool.save(self._backlog)
 
     def _freeze(self, *, metrics: bool) -> None:
-        batch = Batch(
-            self._sequence + 1,
-            self._deltas.take(self._clock()) if metrics else (),
-            self._logs.take(logs.A_FLUSH),
-            self._traces.take(traces.A_FLUSH),
-        )
+        points = self._deltas.take(self._clock()) if metrics else ()
+        batch = Batch(self._sequence + 1, points, **self._records.take())
         if len(batch):
             self._sequence = batch.sequence
             self._backlog.add(batch)
@@ -108,19 +105,21 @@ class Flusher:
         while (batch := self._backlog.next()) is not None:
             timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, self.spool.save, self._backlog)
             try:
-                await self._reach(deliver(self.writer, batch, self._own))
+                stored = await self._reach(deliver(self.writer, batch, self._own))
             finally:
                 timer.cancel()
             self._backlog.done()
+            self._stored(stored)
             await asyncio.sleep(0)
         self.spool.clear()
 
-    async def _reach(self, attempt: Coroutine[Any, Any, None]) -> None:
+    async def _reach(self, attempt: Coroutine[Any, Any, T]) -> T:
         """Know whether the store is away; as long as it is, what waits is on disk."""
         try:
-            await attempt
+            reached = await attempt
         except WatchglassError:
             self._away = True
             self.spool.save(self._backlog)
             raise
         self._away = False
+        return reached

@@ -54,6 +54,8 @@ class OwnMeters:
             ("metrics", batch.points, stored.points),
             ("logs", batch.logs, stored.logs),
             ("traces", batch.traces, stored.traces),
+            ("errors", batch.errors, stored.errors),
+            ("incidents", batch.incidents, stored.incidents),
         ):
             if len(of_batch) > len(of_stored):
                 self.dropped[signal, "rejected"] += len(of_batch) - len(of_stored)

@@ -10,6 +10,7 @@ import asyncio
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
@@ -23,13 +24,12 @@ from watchglass.exporters import cycle
 from watchglass.exporters.backlog import Backlog
 from watchglass.exporters.cycle import Cycle, Job
 from watchglass.exporters.flushing import Flusher
-from watchglass.exporters.logs import log_queue
 from watchglass.exporters.metrics import MetricDeltas
 from watchglass.exporters.own import OwnMeters
 from watchglass.exporters.replay import Replay
 from watchglass.exporters.spool import Spool
 from watchglass.exporters.status import PipelineStatus
-from watchglass.exporters.traces import trace_queue
+from watchglass.exporters.waiting import Errors, Waiting
 from watchglass.meters import (
     WATCHGLASS_BACKLOG,
     WATCHGLASS_BACKLOG_USAGE,
@@ -38,7 +38,7 @@ from watchglass.meters import (
     WATCHGLASS_SPOOL_SET_ASIDE,
     WATCHGLASS_SPOOL_USAGE,
 )
-from watchglass.records import Collect, Instance, LogRecord, State, Trace
+from watchglass.records import Batch, Collect, Incident, Instance, LogRecord, State, Trace
 from watchglass.settings import Settings
 from watchglass.store.forks import abandon
 from watchglass.store.writer import Writer
@@ -53,7 +53,8 @@ class Pipeline:
     """Exports one process. In a forked child it is a fresh one, with an instance id of its own, not started.
 
     `retire` lets go of series that are not used any more and `overflowed` counts those that found no room; both are the
-    recorder's. `clock` gives unix seconds.
+    recorder's. `take_errors` takes what errors there were, `stored` is told what of each batch is in the store. `clock`
+    gives unix seconds.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class Pipeline:
         *,
         retire: Callable[[], Sequence[State]] = tuple,
         overflowed: Callable[[], int] = int,
+        take_errors: Errors = tuple,
+        stored: Callable[[Batch], None] = lambda batch: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
@@ -72,6 +75,7 @@ class Pipeline:
         self._collect_measured = collect
         self._retire = retire
         self._overflowed = overflowed
+        self._take_errors, self._stored = take_errors, stored
         self._clock = clock
         self._open_writer = open_writer or self._default_writer
         self._jobs: list[Job] = []
@@ -86,8 +90,7 @@ class Pipeline:
         self._flusher: Flusher | None = None
         self._forked = False
         self._own = OwnMeters()
-        self._logs = log_queue(self.settings.queue_size)
-        self._traces = trace_queue(self.settings.queue_size)
+        self._waiting = Waiting(self.settings.queue_size, self._take_errors)
         self._backlog = Backlog(self.settings.queue_size)
         self._spool = Spool(self.settings, self.instance)
         self._replay = Replay(self.settings, self._open_writer, self._own)
@@ -95,11 +98,15 @@ class Pipeline:
 
     def offer_log(self, record: LogRecord) -> None:
         """Have the line stored with one of the next flushes. Any thread; never waits."""
-        self._logs.put(record)
+        self._waiting.logs.put(record)
 
     def offer_trace(self, trace: Trace) -> None:
         """Have the trace stored with one of the next flushes. Any thread; never waits."""
-        self._traces.put(trace)
+        self._waiting.traces.put(trace)
+
+    def offer_incident(self, incident: Incident) -> None:
+        """Have the incident stored with one of the next flushes. Any thread; never waits."""
+        self._waiting.incidents.put(incident)
 
     def collect(self) -> list[State]:
         """What the recorder measured, and what the pipeline tells of itself."""
@@ -139,12 +146,13 @@ class Pipeline:
     def _queued(self) -> dict[str, int]:
         """Records that wait, in the queue or in a batch."""
         counts = self._backlog.counts
-        return {"logs": len(self._logs) + counts["logs"], "traces": len(self._traces) + counts["traces"]}
+        queues = self._waiting
+        return {"logs": len(queues.logs) + counts["logs"], "traces": len(queues.traces) + counts["traces"]}
 
     def _overran(self) -> dict[str, int]:
         """Records that found no room while they waited."""
-        dropped = self._backlog.dropped
-        return {"logs": self._logs.dropped + dropped["logs"], "traces": self._traces.dropped + dropped["traces"]}
+        found = Counter(self._waiting.dropped) + self._backlog.dropped
+        return {"logs": 0, "traces": 0, **found}
 
     def _state(self) -> tuple[cycle.State, str]:
         if not self.settings.store_dsn:
@@ -173,18 +181,11 @@ class Pipeline:
             if self._forked:
                 self._forked = False
                 self._deltas.skip(self._clock())
+                self._take_errors()
             if self._flusher is None:
                 writer = self._open_writer(self.instance)
-                self._flusher = Flusher(
-                    writer,
-                    self._deltas,
-                    self._logs,
-                    self._traces,
-                    self._own,
-                    self._backlog,
-                    self._spool,
-                    self._clock,
-                )
+                out = self._own, self._backlog, self._spool, self._clock, self._stored
+                self._flusher = Flusher(writer, self._deltas, self._waiting, *out)
             ready = threading.Event()
             self._thread = threading.Thread(target=self._main, args=(ready,), name="watchglass-export", daemon=True)
             self._thread.start()
@@ -225,7 +226,7 @@ class Pipeline:
 
     def after_fork(self) -> None:
         """In the child: nothing of the parent's is used, closed or written again."""
-        abandon((self._lock, self._thread, self._loop, self._cycle, self._flusher, self._logs, self._traces))
+        abandon((self._lock, self._thread, self._loop, self._cycle, self._flusher, self._waiting))
         if self._flusher is not None:
             self._flusher.writer.abandon()
         self._spool.abandon()

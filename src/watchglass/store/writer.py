@@ -15,6 +15,7 @@ from watchglass.records import Batch, Instance
 from watchglass.store import migrations
 from watchglass.store.connection import address_of, close, connect, reported, transaction
 from watchglass.store.forks import abandon
+from watchglass.store.found import add_found
 from watchglass.store.partitions import look_ahead
 from watchglass.store.rows import BLOCKS, LOGS, TRACES, Row, Rows
 
@@ -116,6 +117,7 @@ class Writer:
                     self._bounds.now = now
                     rows = Rows(batch, self._id, self._bounds)
                     await self._add(connection, rows)
+                    await add_found(connection, batch, self.instance.service_name, self._id, self._bounds)
                     return rows
                 await connection.execute(sql.load("batches")["leave_batch"], self._id, batch.sequence)
             self._bounds = await look_ahead(connection)
