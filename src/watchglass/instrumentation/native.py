@@ -51,8 +51,7 @@ def _or_give_up(otherwise: Any) -> Callable[[Method], Method]:
             try:
                 return method(self, *args)
             except Exception:
-                self.give_up()
-                guard.caught("FastAPI's own telemetry")
+                self._failed()
                 return otherwise
 
         return guarded  # type: ignore[return-value]
@@ -77,12 +76,19 @@ class Native:
         self._telemetry = self._config = None
         self._standing_in = self.tells_route = False
 
-    @_or_give_up(False)
+    def _failed(self) -> None:
+        self.give_up()
+        guard.caught("FastAPI's own telemetry")
+
     def enabled(self, scope: Scope, beside_contrib: bool) -> bool:
         """Whether the host would have FastAPI's own telemetry for this request."""
-        if self._telemetry is None or beside_contrib or self._nothing_provided() or not self._telemetry.enabled():
+        try:  # not by the decorator, which takes as long as all of this
+            if self._telemetry is None or beside_contrib or self._nothing_provided():
+                return False
+            return self._telemetry.enabled() and not self.excludes(scope)
+        except Exception:
+            self._failed()
             return False
-        return not self.excludes(scope)
 
     @_or_give_up(False)
     def excludes(self, scope: Scope) -> bool:
@@ -119,28 +125,27 @@ class Native:
         provider = self._config[name] or get_global()
         return None if _api._unconfigured(provider) or type(provider).__name__.startswith("NoOp") else provider
 
-    @_or_give_up(None)
     def stand_in(self, scope: Scope, request: Request, root_path: str, enabled: bool) -> Any:
         """Put a request object of ours into the scope and return it; None where there is none."""
         if not self._standing_in:
             return None
-        if enabled:
-            telemetry = _telemetry(span=request.span, span_method=span_method(request))
-            self._equip(telemetry, request)
-        else:  # as cheaply as it can be made: the class has the defaults of what is not set
-            telemetry = _telemetry.__new__(_telemetry)
-            telemetry.span = telemetry.data = None
-            telemetry._exceptions = []
-        telemetry._mount_prefix = root_path.rstrip("/")
-        scope[SCOPE_KEY] = telemetry
-        return telemetry
+        try:
+            telemetry = self._equip(request) if enabled else _bare()
+            telemetry._mount_prefix = root_path.rstrip("/")
+            scope[SCOPE_KEY] = telemetry
+            return telemetry
+        except Exception:
+            self._failed()
+            return None
 
-    def _equip(self, telemetry: Any, request: Request) -> None:
+    def _equip(self, request: Request) -> Any:
+        telemetry = _telemetry(span=request.span, span_method=span_method(request))
         if request.span is not None and self._config["operation_spans"]:
             telemetry.tracer = self.tracer()
         provider = self._provider("logs", "logger_provider", _logs.get_logger_provider)
         if provider is not None:
             telemetry.logger = provider.get_logger("fastapi", _version())
+        return telemetry
 
     @staticmethod
     def in_context(context: Context, telemetry: Any) -> Context:
@@ -174,6 +179,14 @@ class Meter:
         """Record the request's end, with what is known of it then."""
         self._active.add(-1, self._base)
         self._duration.record(seconds, {**self._attributes, **outcome})
+
+
+def _bare() -> Any:
+    """FastAPI's request object as cheaply as it can be made: the class has the defaults of what is not set."""
+    telemetry = _telemetry.__new__(_telemetry)
+    telemetry.span = telemetry.data = None
+    telemetry._exceptions = []
+    return telemetry
 
 
 def _version() -> str:

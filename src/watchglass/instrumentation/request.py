@@ -124,8 +124,8 @@ class Request:
         self.trace_id = trace_id
         self.span_id = span_id
         self.sampled = sampled
-        self.trace_hex = f"{trace_id:032x}"
-        self.span_hex = f"{span_id:016x}"
+        self.trace_hex = trace_id.to_bytes(16, "big").hex()  # a format takes twice as long
+        self.span_hex = span_id.to_bytes(8, "big").hex()
 
     def add_child(
         self,

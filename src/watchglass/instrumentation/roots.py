@@ -6,7 +6,6 @@ without us; else it is ids and numbers only, carried in the OpenTelemetry contex
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -62,10 +61,12 @@ class Root:
         if self._tokens is None:
             return
         current, attached = self._tokens
-        with contextlib.suppress(ValueError):  # a call that was abandoned is closed in another context
+        try:
             reset_current_request(current)
             if attached is not None:
                 otel_context.detach(attached)
+        except ValueError:
+            pass  # a call that was abandoned is closed in another context
 
 
 class Roots:
@@ -150,7 +151,8 @@ class Roots:
             return self._contrib
         if native:
             return self._native.tracer() or host_tracer()
-        return None if self._native.excludes(scope) else host_tracer()
+        tracer = host_tracer()
+        return None if tracer is None or self._native.excludes(scope) else tracer
 
     def _built_stack(self) -> Any:
         """The application's middlewares, built now if this is its first request, as Starlette is about to do."""
