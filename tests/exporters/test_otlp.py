@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import pairwise
-from math import isclose
+from math import inf, isclose
 
 import pytest
 
@@ -69,6 +69,28 @@ def test_a_histogram_arrives_as_it_was_measured(collector: Collector, sending: C
     assert counts == {index_of(0.001): 1, index_of(0.02): 2, index_of(0.5): 1, index_of(3.0): 1}
     assert attributes(point)["http.route"] == "/a"
     assert began <= point.start_time_unix_nano < point.time_unix_nano <= time.time_ns()
+
+
+def test_a_histogram_has_explicit_bounds_where_the_variable_wants_them(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, sending: Callable[..., Sending]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "explicit_bucket_histogram")
+    one = sending()
+    values = [0.0, 0.03125, 0.032, 0.5, 100.0]
+    for value in values:
+        answer(one.recorder, "/a", "200", value)
+    until(lambda: any(point.count == 5 for point in collector.points(DURATION)))
+    one.end()
+    [point] = collector.found(DURATION)[-1].histogram.data_points
+    counts = dict(zip([*point.explicit_bounds, inf], point.bucket_counts, strict=True))
+    assert {bound: count for bound, count in counts.items() if count} == {
+        2**-10: 1,  # zero
+        2**-5: 1,  # a bound is in the bucket below it
+        2**-4.5: 1,
+        2**-1: 1,
+        inf: 1,
+    }
+    assert (point.count, point.sum, point.min, point.max) == (5, sum(values), 0.0, 100.0)
 
 
 def test_each_kind_of_meter_arrives_as_its_kind(collector: Collector, sending: Callable[..., Sending]) -> None:

@@ -74,6 +74,8 @@ def test_what_the_variables_leave_open_is_as_specified(caplog: pytest.LogCapture
     traces, metrics, logs = destinations({**BASE, "OTEL_METRIC_EXPORT_INTERVAL": "often"})
     assert (traces.interval, metrics.interval, logs.interval, traces.batch) == (5, 60, 1, 512)
     assert not metrics.delta
+    assert not metrics.explicit
+    assert (traces.queue, logs.queue) == (0, 0)
     assert "OTEL_METRIC_EXPORT_INTERVAL is 'often'" in caplog.text
     preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
     assert [destinations({**BASE, preference: way})[1].delta for way in ("delta", "LowMemory", "cumulative")] == [
@@ -81,6 +83,16 @@ def test_what_the_variables_leave_open_is_as_specified(caplog: pytest.LogCapture
         True,
         False,
     ]
+
+
+def test_the_standard_variables_bound_what_waits_for_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_BLRP_MAX_QUEUE_SIZE", "2")
+    one = Sending()
+    for number in range(5):
+        one.otlp.offer_log(line(str(number)))
+        one.otlp.offer_trace(trace())
+    assert (one.otlp.status["logs"].queued, one.otlp.status["traces"].queued) == (2, 5)
 
 
 def test_a_missing_package_is_told_with_the_command_that_brings_it(

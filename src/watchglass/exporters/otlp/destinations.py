@@ -35,20 +35,24 @@ _INTERVALS: dict[Signal, tuple[str, float]] = {
     "logs": ("OTEL_BLRP_SCHEDULE_DELAY", 1_000),
 }
 _BATCHES = {"traces": "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "logs": "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"}
+_QUEUES = {"traces": "OTEL_BSP_MAX_QUEUE_SIZE", "logs": "OTEL_BLRP_MAX_QUEUE_SIZE"}
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
     """Where one signal goes: by which protocol, every how many seconds, at most so many records at once.
 
-    `delta`: what was gained since the last export, in place of all since the start.
+    `queue` are the records that may wait, 0 where it is not said. `delta`: what was gained since the last export, in
+    place of all since the start. `explicit`: histograms have explicit bounds, for who takes no exponential ones.
     """
 
     signal: Signal
     protocol: str
     interval: float
     batch: int
+    queue: int = 0
     delta: bool = False
+    explicit: bool = False
 
     def open(self) -> Any:
         """The stock exporter of the signal; its settings are the standard variables. Not for the host's threads."""
@@ -75,12 +79,16 @@ def _destination(signal: Signal, variables: Mapping[str, str]) -> Destination:
     protocol = variables.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", "").strip() or general
     variable, default = _INTERVALS[signal]
     preference = variables.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").strip().lower()
+    aggregation = variables.get("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "").strip().lower()
+    metrics = signal == "metrics"
     return Destination(
         signal,
         protocol or "http/protobuf",
         _number(variables, variable, default) / 1000,
         int(_number(variables, _BATCHES.get(signal, ""), 512)),
-        delta=signal == "metrics" and preference in ("delta", "lowmemory"),
+        queue=int(_number(variables, _QUEUES.get(signal, ""), 0)),
+        delta=metrics and preference in ("delta", "lowmemory"),
+        explicit=metrics and aggregation == "explicit_bucket_histogram",
     )
 
 

@@ -67,15 +67,14 @@ class OtlpExport:
         metrics = self._destinations.get("metrics")
         self._samples = Samples(self._collect, time.time_ns(), delta=metrics is not None and metrics.delta)
         self._retire_and_remember = self._samples.retiring(self._retire)
-        most = self._settings.queue_size
         self._logs = Records(
-            log_queue(most),
+            log_queue(self._most("logs")),
             self._batch("logs"),
             lambda some: logs_of(some, self._resource),
             lambda reason, number: self._dropped("logs", reason, number),
         )
         self._traces = Records(
-            trace_queue(most),
+            trace_queue(self._most("traces")),
             self._batch("traces"),
             lambda some: spans_of(some, self._resource),
             lambda reason, number: self._dropped("traces", reason, number),
@@ -151,12 +150,14 @@ class OtlpExport:
 
     def _send_metrics(self, export: Export) -> bool:
         """One request after another until one does not arrive; without a store, nobody else lets go of series."""
-        delta = self._destinations["metrics"].delta
+        destination = self._destinations["metrics"]
         requests = self._samples.take(time.time_ns())
         if not self._settings.store_dsn:
             self._retire_and_remember()
         for samples in requests:
-            if not export(metrics_data(samples, self._resource, delta=delta)):
+            if not export(
+                metrics_data(samples, self._resource, delta=destination.delta, explicit=destination.explicit)
+            ):
                 return False
             self._samples.arrived(samples)
         return True
@@ -164,6 +165,11 @@ class OtlpExport:
     @property
     def _resource(self) -> Resource:
         return resource_of(self._instance(), self._settings.resource)
+
+    def _most(self, signal: Signal) -> int:
+        """Records that may wait."""
+        destination = self._destinations.get(signal)
+        return destination.queue if destination and destination.queue else self._settings.queue_size
 
     def _batch(self, signal: Signal) -> int:
         destination = self._destinations.get(signal)

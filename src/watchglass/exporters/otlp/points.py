@@ -14,6 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from watchglass.analysis.buckets import SCALE, ZERO
 from watchglass.exporters.gently import gently
 from watchglass.exporters.otlp.resource import SCOPE
+from watchglass.exporters.workers.totals import BEYOND, bins_of, edges
 from watchglass.meters import Meter
 from watchglass.records import Attributes, State
 
@@ -36,23 +37,30 @@ class Sample:
     total: State
 
 
-def metrics_data(samples: Iterable[Sample], resource: Resource, *, delta: bool) -> sdk.MetricsData:
-    """The samples, those of one instrument together; `delta` says that counts are gains since `start_ns`."""
+def metrics_data(
+    samples: Iterable[Sample], resource: Resource, *, delta: bool, explicit: bool = False
+) -> sdk.MetricsData:
+    """The samples, those of one instrument together; `delta` says that counts are gains since `start_ns`.
+
+    With `explicit`, histograms have the explicit bounds that they have on /metrics, in place of exponential buckets.
+    """
     families: dict[tuple[str, str, str, str], list[Sample]] = {}
     for sample in samples:
         meter = sample.meter
         families.setdefault((meter.name, meter.kind, meter.unit, meter.description), []).append(sample)
     gains = AggregationTemporality.DELTA if delta else AggregationTemporality.CUMULATIVE
     metrics = [
-        sdk.Metric(name, description, unit, _data(kind, some, gains))
+        sdk.Metric(name, description, unit, _data(kind, some, gains, explicit))
         for (name, kind, unit, description), some in families.items()
     ]
     scope = sdk.ScopeMetrics(SCOPE, metrics, "")
     return sdk.MetricsData([sdk.ResourceMetrics(resource, [scope], "")])
 
 
-def _data(kind: str, samples: list[Sample], gains: AggregationTemporality) -> Any:
+def _data(kind: str, samples: list[Sample], gains: AggregationTemporality, explicit: bool) -> Any:
     match kind:
+        case "histogram" if explicit:
+            return sdk.Histogram([_explicit_histogram(sample) for sample in gently(samples)], gains)
         case "histogram":
             return sdk.ExponentialHistogram([_histogram(sample) for sample in gently(samples)], gains)
         case "counter":
@@ -83,6 +91,23 @@ def _histogram(sample: Sample) -> sdk.ExponentialHistogramDataPoint:
         positive=_dense(counts),
         negative=Buckets(0, []),
         flags=0,
+        min=sample.state.min or 0.0,
+        max=sample.state.max or 0.0,
+    )
+
+
+def _explicit_histogram(sample: Sample) -> sdk.HistogramDataPoint:
+    """Bounds lie on the grid, so that no bucket of ours is cut."""
+    counts = bins_of(sample.state) or {}
+    bounds = edges(sample.meter.unit)
+    return sdk.HistogramDataPoint(
+        attributes=dict(sample.attributes),
+        start_time_unix_nano=sample.start_ns,
+        time_unix_nano=sample.time_ns,
+        count=sum(counts.values()),
+        sum=sample.state.sum,
+        bucket_counts=[counts.get(edge, 0) for edge in (*bounds, BEYOND)],
+        explicit_bounds=[2.0 ** (edge / 2) for edge in bounds],
         min=sample.state.min or 0.0,
         max=sample.state.max or 0.0,
     )

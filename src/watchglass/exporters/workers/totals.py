@@ -46,7 +46,7 @@ def edges(unit: str) -> tuple[int, ...]:
 
 def exposed(states: Iterable[State]) -> Totals:
     """The totals of a process; states that differ in nothing that is exposed are one."""
-    return added((_key(state.meter, state.values), Total(state.sum, _bins(state))) for state in states)
+    return added((_key(state.meter, state.values), Total(state.sum, bins_of(state))) for state in states)
 
 
 def added(parts: Iterable[tuple[Key, Total]], *, up: bool = False) -> Totals:
@@ -94,7 +94,8 @@ def _key(meter: Meter, values: Values) -> Key:
     return one, attributes_of(meter, values, meter.exposed)
 
 
-def _bins(state: State) -> dict[int, int] | None:
+def bins_of(state: State) -> dict[int, int] | None:
+    """The counts of a histogram by the edge that bounds them above; None for what is none."""
     if state.buckets is None:
         return None
     bins: dict[int, int] = {}
