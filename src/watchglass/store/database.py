@@ -49,6 +49,7 @@ class Database:
         self.application_name = application_name
         self.idle_seconds = idle_seconds
         self._timed = timed or (lambda name, seconds: None)
+        self._beside: dict[str, Database] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -57,6 +58,17 @@ class Database:
         self._connection: Connection | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._closed: set[asyncio.Task[None]] = set()
+
+    def beside(self, application_name: str) -> Database:
+        """Another connection to the same database, for what takes long: questions to this one do not wait for it.
+
+        It is the same one for the same name, and is closed with this one.
+        """
+        if application_name not in self._beside:
+            self._beside[application_name] = Database(
+                self.dsn, application_name=application_name, idle_seconds=self.idle_seconds, timed=self._timed
+            )
+        return self._beside[application_name]
 
     async def fetch(
         self, query: str, *arguments: object, seconds: float = QUESTION_SECONDS, readonly: bool = True
@@ -88,6 +100,11 @@ class Database:
 
     async def close(self) -> None:
         """Close the connection; the next question opens another."""
+        for other in self._beside.values():
+            await other.close()
+        await self._close_unused()
+
+    async def _close_unused(self) -> None:
         async with self._lock:
             await self._close()
 
@@ -114,7 +131,7 @@ class Database:
 
     def _close_idle(self) -> None:
         if not self._lock.locked():
-            task = asyncio.get_running_loop().create_task(self.close())
+            task = asyncio.get_running_loop().create_task(self._close_unused())
             self._closed.add(task)
             task.add_done_callback(self._closed.discard)
 
