@@ -84,7 +84,8 @@ class Trace:
     """A local root that is kept, with its spans, root first. `reason` is why: error, slow, first or random.
 
     `error_group` is the id of its error's group, in hexadecimal; None where nothing failed. `measured` are the seconds
-    that `http.server.request.duration` was recorded with; None where it was not.
+    that `http.server.request.duration` was recorded with; None where it was not. One that is not `sampled` goes to no
+    collector.
     """
 
     root: SpanRecord
@@ -93,6 +94,7 @@ class Trace:
     dropped_spans: int = 0
     error_group: str | None = None
     measured: float | None = None
+    sampled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

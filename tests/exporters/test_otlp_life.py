@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from opentelemetry import metrics
 from opentelemetry import trace as otel_trace
 
@@ -130,6 +130,27 @@ def test_a_service_without_a_database_sends_all_three_signals_of_a_request(
     assert "secret-of-baggage" not in repr((collector.traces, collector.metrics, collector.logs))
 
 
+def test_a_trace_that_is_not_sampled_goes_to_the_store_alone(
+    collector: HTTPCollector, serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
+    app, kept = service(), []
+    url = serve(watchglass.observe(app))
+    try:
+        house = wiring.house()
+        assert house is not None
+        monkeypatch.setattr(house.pipeline, "offer_trace", kept.append)
+        alone = httpx.get(f"{url}/work/1").headers["traceparent"]
+        parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
+        called = httpx.get(f"{url}/boom", headers={"traceparent": parent}).headers["traceparent"]
+        until(lambda: bool(collector.spans()) and len(kept) == 2)
+    finally:
+        watchglass.unobserve(app)
+    assert (alone[-3:], called[-3:]) == ("-00", "-01")
+    assert {span.trace_id.hex() for span in collector.spans()} == {"ab" * 16}
+    assert [trace.sampled for trace in kept] == [False, True]
+
+
 def test_nothing_of_otlp_is_loaded_where_no_collector_is_named() -> None:
     app = service()
     watchglass.observe(app)
@@ -144,6 +165,10 @@ def test_nothing_of_otlp_is_loaded_where_no_collector_is_named() -> None:
 def service() -> FastAPI:
     app = FastAPI()
     worked = metrics.get_meter("shop").create_counter("shop.worked")
+
+    @app.get("/boom")
+    async def boom() -> None:
+        raise HTTPException(500)
 
     @app.get("/work/{number}")
     async def work(number: int) -> int:

@@ -72,9 +72,9 @@ class Exports:
             self.otlp.offer_log(record)
 
     def offer_trace(self, trace: Trace) -> None:
-        """Have the trace leave; by OTLP unless the host sends it itself. Any thread; never waits."""
+        """Have the trace leave; by OTLP if it is sampled and the host does not send it. Any thread; never waits."""
         self.pipeline.offer_trace(trace)
-        if self.otlp is not None and not self._host_sends():
+        if self.otlp is not None and trace.sampled and not self._host_sends():
             self.otlp.offer_trace(trace)
 
     def retire(self) -> Sequence[State]:

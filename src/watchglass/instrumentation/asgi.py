@@ -23,6 +23,7 @@ from watchglass.instrumentation.outbound import Outbound
 from watchglass.instrumentation.own import OwnPaths
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.roots import MARK, Roots
+from watchglass.instrumentation.sampling import sampler_of
 from watchglass.instrumentation.server_timing import ServerTiming
 from watchglass.instrumentation.tail import Tail
 from watchglass.instrumentation.websocket import Connection
@@ -40,7 +41,7 @@ class Observer:
     `on_serving` is called once the process serves, in its event loop: after a complete start-up, or with the first
     request. `on_shutdown` is awaited after the application shut down and before the server hears of it. `own_app`
     answers `own_exact` paths and what begins with `own_prefixes`, except where the host has that very path itself.
-    `budget` is shared by the applications of a process; `timing` says who is told of it in a response.
+    `budget` and `tail` are shared by the applications of a process; `timing` says who is told of it in a response.
     """
 
     recorder: Recorder
@@ -52,6 +53,7 @@ class Observer:
     own_exact: frozenset[str] = frozenset()
     own_prefixes: tuple[str, ...] = ()
     budget: Budget | None = None
+    tail: Tail | None = None
     timing: ServerTiming | None = None
 
 
@@ -117,9 +119,10 @@ class Layer:
 
     def __init__(self, app: Any, observer: Observer, inside: bool = False) -> None:
         recorder, settings = observer.recorder, observer.settings
-        tail = Tail(settings, recorder, observer.offer_trace)
+        tail = observer.tail or Tail(settings, recorder, observer.offer_trace)
         budget, outbound = observer.budget or Budget(recorder), Outbound(recorder.clock)
-        self._instruments = Instruments(Roots(app, recorder.clock), recorder, tail, budget, outbound, observer.timing)
+        roots = Roots(app, recorder.clock, sampler_of(settings.opentelemetry))
+        self._instruments = Instruments(roots, recorder, tail, budget, outbound, observer.timing)
         self._observer = observer
         self._own = OwnPaths(app, observer.own_app, observer.own_exact, observer.own_prefixes)
         self._inside = inside and self._own.move_inside()

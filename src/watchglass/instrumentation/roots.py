@@ -27,6 +27,7 @@ from watchglass.instrumentation.request import (
     set_current_request,
 )
 from watchglass.instrumentation.routes import Templates, root_path_of
+from watchglass.instrumentation.sampling import Sampler
 
 Scope = MutableMapping[str, Any]
 
@@ -70,11 +71,12 @@ class Root:
 
 
 class Roots:
-    """Opens and ends the local roots of `app`."""
+    """Opens and ends the local roots of `app`; `sampler` decides where no tracer of the host's does."""
 
-    def __init__(self, app: Any, clock: Callable[[], float]) -> None:
+    def __init__(self, app: Any, clock: Callable[[], float], sampler: Sampler | None = None) -> None:
         self._app = app
         self._clock = clock
+        self._sampler = sampler
         self._reader = Reader()
         self._native = Native(app)
         self._templates = Templates(app)
@@ -107,7 +109,7 @@ class Roots:
         if request is not None:
             span: Span = request.span
         else:
-            request = _own_request(scope, method, start, parent)
+            request = _own_request(scope, method, start, parent, self._sampler)
             span = CarriedSpan(request, EMPTY_STATE if parent is None else parent.state)
         return Root(request, scope, root_path, trace.set_span_in_context(span, context))
 
@@ -201,10 +203,14 @@ def _host_request(
     return request
 
 
-def _own_request(scope: Scope, method: str, start: float, parent: Parent | None) -> Request:
+def _own_request(scope: Scope, method: str, start: float, parent: Parent | None, sampler: Sampler | None) -> Request:
     if parent is None:
-        return Request(new_trace_id(), new_span_id(), None, True, start, method, scope["type"])
-    return Request(parent.trace_id, new_span_id(), parent.span_id, parent.sampled, start, method, scope["type"])
+        request = Request(new_trace_id(), new_span_id(), None, True, start, method, scope["type"])
+    else:
+        request = Request(parent.trace_id, new_span_id(), parent.span_id, parent.sampled, start, method, scope["type"])
+    if sampler is not None:
+        request.sampled = sampler(request.trace_id, parent)
+    return request
 
 
 def _local_parent() -> Parent | None:

@@ -1,15 +1,25 @@
-"""Which traces are kept, decided once a request ended: errors, slow ones, and the first of each endpoint a minute."""
+"""Which traces are kept, decided once a request ended, when it is known what came of it.
+
+Errors, limited by group; slow ones, over their endpoint's own 99th percentile or the setting; the first of each
+endpoint and latency band a minute; and a random share, chosen by the trace id as OpenTelemetry's consistent
+probability sampling does, so that services which handled the same trace keep the same ones. A caller that has not
+sampled its trace takes it out of that share only: what fails or is slow here is worth reading whoever called.
+https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from math import frexp
+from typing import Any, Final
 
 from watchglass import meters
 from watchglass.instrumentation import attributes
+from watchglass.instrumentation.allowance import Allowance
+from watchglass.instrumentation.error_groups import ErrorGroups, counted
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.request import Child, Request, new_span_id
+from watchglass.instrumentation.slowness import Slowness
 from watchglass.records import SpanRecord, Trace
 from watchglass.settings import Settings
 
@@ -19,49 +29,129 @@ CLIENT_DISCONNECT = "client_disconnect"
 ABANDONED = frozenset({CLIENT_DISCONNECT, "asyncio.exceptions.CancelledError"})
 """Ends that are nobody's error: they alone do not keep a trace."""
 
+NOT_CHOSEN: Final = "not_chosen"
+"""Why most traces are not kept: nothing is special about them."""
+
 _MINUTE_NS = 60_000_000_000
+_RANDOM_BITS = (1 << 56) - 1
+_FASTEST, _FASTEST_SECONDS = -9, 2.0**-9
+"""All below two milliseconds is one band, what is above has one per power of two."""
+
+_CONNECTION = 1 << 10
+"""The band of connections, which have no duration."""
 
 
 class Tail:
-    """Keeps at most `traces_per_minute` traces a minute, of one endpoint at most half of them."""
+    """Decides on the requests of a process. `open` are those that are being handled.
 
-    def __init__(self, settings: Settings, recorder: Recorder, offer: Callable[[Trace], None]) -> None:
-        self._limit = settings.traces_per_minute
-        self._of_one = max(1, self._limit // 2)
-        self._slow = settings.slow_request_seconds
+    `ended_too` is told each request that ended. A trace that is not kept costs well under a microsecond.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        recorder: Recorder,
+        offer: Callable[[Trace], None],
+        errors: ErrorGroups | None = None,
+        ended_too: Callable[[Request], None] | None = None,
+    ) -> None:
+        self.open: set[Request] = set()
+        self._errors = errors or ErrorGroups(settings.redaction_key)
+        self._ended_too = ended_too
+        self._allowance = Allowance(settings)
+        self._slowness = Slowness(recorder, settings.slow_request_seconds)
+        self._not_random = round((1 - settings.random_trace_share) * (_RANDOM_BITS + 1))
         self._offer = offer
         self._recorder = recorder
         self._seen = recorder.counter(meters.TRACES_SEEN)
+        self._passed_over = recorder.counter(meters.TRACES_DROPPED, (NOT_CHOSEN,))
+        self._considered = 0
         self._minute = 0
-        self._kept: Counter[tuple[str, str | None]] = Counter()
-        self._total = 0
+        self._endpoints: dict[tuple[str, str | None], _Endpoint] = {}
+        recorder.before_collect(self._count)
 
-    def ended(self, request: Request, seconds: float, scope: Mapping[str, Any]) -> None:
-        """Decide on a request that took `seconds`; offer its trace if it is kept."""
+    def failed(self, request: Request, error: BaseException) -> None:
+        """Take note of the exception that ended a request, while it is there."""
+        if request.error is not None and request.error not in ABANDONED:
+            request.error_group = counted(self._errors, error, request.error)
+
+    def ended(self, request: Request, seconds: float | None, scope: Mapping[str, Any]) -> None:
+        """Decide on a request that took `seconds`, None for a connection; offer its trace if it is kept."""
         self._seen.add()
+        if self._ended_too is not None:
+            request.path = scope["path"]
+            self._ended_too(request)
         minute = request.start_ns // _MINUTE_NS
         if minute > self._minute:
-            self._minute, self._total = minute, 0
-            self._kept.clear()
-        endpoint = (request.method, request.route)
-        reason = self._reason(request, seconds, endpoint)
-        if reason is None or self._total >= self._limit or self._kept[endpoint] >= self._of_one:
+            self._minute = minute
+            self._endpoints = {}
+            self._allowance.begin()
+        key = request.method, request.route
+        endpoint = self._endpoints.get(key) or self._endpoint(key)
+        if seconds is None:
+            band, slow = _CONNECTION, False
+        else:
+            band = frexp(seconds)[1] if seconds > _FASTEST_SECONDS else _FASTEST
+            slow = seconds >= endpoint.slow
+        random = request.trace_id & _RANDOM_BITS >= self._not_random and request.sampled
+        if request.error is not None or slow or random or band not in endpoint.bands:
+            self._consider(request, seconds, scope, endpoint, band, slow)
+
+    def _endpoint(self, key: tuple[str, str | None]) -> _Endpoint:
+        return self._endpoints.setdefault(key, _Endpoint(self._slowness.limit(key)))
+
+    def _consider(
+        self,
+        request: Request,
+        seconds: float | None,
+        scope: Mapping[str, Any],
+        endpoint: _Endpoint,
+        band: int,
+        slow: bool,
+    ) -> None:
+        """Keep a trace that may be worth it, or count why not."""
+        reason = self._failure(request) or ("slow" if slow else None)
+        if reason is None:
+            reason = "random" if band in endpoint.bands else "first"
+            if reason == "random" and request.error is not None and not self._is_random(request):
+                return
+        endpoint.bands.add(band)
+        self._considered += 1
+        weight = 2_000 + 1_500 * len(request.children)
+        refused = self._allowance.take(reason, (request.method, request.route), request.error_group, weight)
+        if refused is not None:
+            self._recorder.counter(meters.TRACES_DROPPED, (refused,)).add()
             return
-        self._total += 1
-        self._kept[endpoint] += 1
         self._recorder.counter(meters.TRACES_KEPT, (reason,)).add()
-        self._offer(trace_of(request, scope, reason))
+        self._offer(trace_of(request, scope, reason, seconds))
 
-    def _reason(self, request: Request, seconds: float, endpoint: tuple[str, str | None]) -> str | None:
-        if request.error is not None and request.error not in ABANDONED:
-            return "error"
-        if seconds >= self._slow:
-            return "slow"
-        return None if endpoint in self._kept else "first"
+    def _failure(self, request: Request) -> str | None:
+        if request.error is None or request.error in ABANDONED:
+            return None
+        if request.error_group is None:
+            request.error_group = self._errors.of_status(request.error, attributes.span_name(request))
+        return "error"
+
+    def _is_random(self, request: Request) -> bool:
+        return request.trace_id & _RANDOM_BITS >= self._not_random and request.sampled
+
+    def _count(self) -> None:
+        """Say of how many traces nobody thought twice."""
+        self._passed_over.value = max(self._passed_over.value, self._seen.value - self._considered)
 
 
-def trace_of(request: Request, scope: Mapping[str, Any], reason: str) -> Trace:
-    """The trace of an ended request, its server span first."""
+class _Endpoint:
+    """An endpoint in one minute: from when on it is slow, and the bands of which a trace was considered."""
+
+    __slots__ = ("bands", "slow")
+
+    def __init__(self, slow: float) -> None:
+        self.slow = slow
+        self.bands: set[int] = set()
+
+
+def trace_of(request: Request, scope: Mapping[str, Any], reason: str, seconds: float | None = None) -> Trace:
+    """The trace of an ended request that took `seconds`, its server span first."""
     root = SpanRecord(
         request.trace_id,
         request.span_id,
@@ -73,8 +163,13 @@ def trace_of(request: Request, scope: Mapping[str, Any], reason: str) -> Trace:
         {**attributes.of_scope(scope), **attributes.of_outcome(request)},
         request.error,
     )
-    children = [_child(request, child) for child in list(request.children)]
-    return Trace(root, (root, *children), reason, request.dropped_children)
+    spans = (root, *children_of(request))
+    return Trace(root, spans, reason, request.dropped_children, request.error_group, seconds)
+
+
+def children_of(request: Request) -> list[SpanRecord]:
+    """The work that was done for a request so far, as spans."""
+    return [_child(request, child) for child in list(request.children)]
 
 
 def _child(request: Request, child: Child) -> SpanRecord:
