@@ -93,29 +93,29 @@ class Tail:
         else:
             band = frexp(seconds)[1] if seconds > _FASTEST_SECONDS else _FASTEST
             slow = seconds >= endpoint.slow
-        random = request.trace_id & _RANDOM_BITS >= self._not_random and request.sampled
-        if request.error is not None or slow or random or band not in endpoint.bands:
-            self._consider(request, seconds, scope, endpoint, band, slow)
+        if request.error is not None or slow or band not in endpoint.bands or self._is_random(request):
+            self._consider(request, seconds, scope, self._reason(request, slow, band not in endpoint.bands))
+            endpoint.bands.add(band)
 
     def _endpoint(self, key: tuple[str, str | None]) -> _Endpoint:
         return self._endpoints.setdefault(key, _Endpoint(self._slowness.limit(key)))
 
-    def _consider(
-        self,
-        request: Request,
-        seconds: float | None,
-        scope: Mapping[str, Any],
-        endpoint: _Endpoint,
-        band: int,
-        slow: bool,
-    ) -> None:
-        """Keep a trace that may be worth it, or count why not."""
-        reason = self._failure(request) or ("slow" if slow else None)
+    def _is_random(self, request: Request) -> bool:
+        return request.trace_id & _RANDOM_BITS >= self._not_random and request.sampled
+
+    def _reason(self, request: Request, slow: bool, first: bool) -> str | None:
+        if request.error is not None and request.error not in ABANDONED:
+            if request.error_group is None:
+                request.error_group = self._errors.of_status(request.error, attributes.span_name(request))
+            return "error"
+        if slow:
+            return "slow"
+        return "first" if first else "random" if self._is_random(request) else None
+
+    def _consider(self, request: Request, seconds: float | None, scope: Mapping[str, Any], reason: str | None) -> None:
+        """Keep a trace that is worth it, or count why there is no room."""
         if reason is None:
-            reason = "random" if band in endpoint.bands else "first"
-            if reason == "random" and request.error is not None and not self._is_random(request):
-                return
-        endpoint.bands.add(band)
+            return
         self._considered += 1
         weight = 2_000 + 1_500 * len(request.children)
         refused = self._allowance.take(reason, (request.method, request.route), request.error_group, weight)
@@ -124,16 +124,6 @@ class Tail:
             return
         self._recorder.counter(meters.TRACES_KEPT, (reason,)).add()
         self._offer(trace_of(request, scope, reason, seconds))
-
-    def _failure(self, request: Request) -> str | None:
-        if request.error is None or request.error in ABANDONED:
-            return None
-        if request.error_group is None:
-            request.error_group = self._errors.of_status(request.error, attributes.span_name(request))
-        return "error"
-
-    def _is_random(self, request: Request) -> bool:
-        return request.trace_id & _RANDOM_BITS >= self._not_random and request.sampled
 
     def _count(self) -> None:
         """Say of how many traces nobody thought twice."""
@@ -164,7 +154,7 @@ def trace_of(request: Request, scope: Mapping[str, Any], reason: str, seconds: f
         request.error,
     )
     spans = (root, *children_of(request))
-    return Trace(root, spans, reason, request.dropped_children, request.error_group, seconds)
+    return Trace(root, spans, reason, request.dropped_children, request.error_group, seconds, request.sampled)
 
 
 def children_of(request: Request) -> list[SpanRecord]:
