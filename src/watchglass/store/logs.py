@@ -6,16 +6,14 @@ index serves can then say how far it got.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from watchglass import sql
-from watchglass.errors import QueryTooSlow
-from watchglass.store.spans import Spans
+from watchglass.store.spans import Spans, walk
 from watchglass.store.text import storable
 
 if TYPE_CHECKING:
@@ -32,12 +30,6 @@ SEARCH_SECONDS = 2.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _BOUNDS = (253_402_300_799_999_999, 2**31 - 1, 2**63 - 1, 2**31 - 1)
-
-
-class _Fetch(Protocol):
-    """Fetches at most `limit` rows of a span, within so many seconds."""
-
-    async def __call__(self, span: tuple[datetime, datetime], limit: int, seconds: float) -> list[asyncpg.Record]: ...
 
 
 class Place(NamedTuple):
@@ -108,14 +100,13 @@ class LogPage:
 
 
 class LogSearch:
-    """Searches the lines of one service, or of all where `service` is None. Errors are those of `Database.ask`.
+    """Searches log lines, of all services unless the filter names one. Errors are those of `Database.ask`.
 
     `database` is not the one that the cards ask: they do not wait for a search.
     """
 
-    def __init__(self, database: Database, service: str | None = None) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._service = service
 
     async def before(
         self,
@@ -173,7 +164,7 @@ class LogSearch:
         )
         of_trace = () if asked.trace_id is None else (asked.trace_id,)
         fetch = partial(self._fetch, _query(side, asked), (*criteria, *of_trace))
-        rows = await _walk(fetch, spans, limit + 1, seconds)
+        rows = await walk(fetch, spans, limit + 1, seconds)
         more = len(rows) > limit
         page = await self._with_traces(rows[:limit])
         return LogPage(page, more, spans.reached, more or spans.exhausted, indexed)
@@ -188,7 +179,7 @@ class LogSearch:
 
         async def read(fetch: Fetch) -> tuple[list[int] | None, bool]:
             queries, writers, indexed = sql.load("logs"), None, True
-            if self._service or asked.service or asked.instance:
+            if asked.service or asked.instance:
                 writers = await self._writers(fetch, asked, spans)
             if asked.pattern and asked.trace_id is None:
                 [row] = await fetch(queries["text_is_indexed"], spans.start, spans.end)
@@ -198,10 +189,7 @@ class LogSearch:
         return await self._database.ask(read)
 
     async def _writers(self, fetch: Fetch, asked: LogFilter, spans: Spans) -> list[int] | None:
-        service = asked.service or self._service
-        if self._service not in (None, service):
-            return []
-        names = (service and storable(service), asked.instance and storable(asked.instance))
+        names = (asked.service and storable(asked.service), asked.instance and storable(asked.instance))
         [row] = await fetch(sql.load("logs")["log_writers"], *names, spans.start, spans.end)
         return None if row["everyone"] and not asked.instance else row["ids"] or []
 
@@ -221,23 +209,3 @@ def _query(side: Literal["before", "after"], asked: LogFilter) -> str:
     if asked.trace_id is None:
         return queries["logs_before"] if side == "before" else queries["logs_after"]
     return queries["logs_of_trace_before"] if side == "before" else queries["logs_of_trace_after"]
-
-
-async def _walk(fetch: _Fetch, spans: Spans, wanted: int, seconds: float) -> list[asyncpg.Record]:
-    """Up to so many rows, from span after span, until the time is up. Raises `QueryTooSlow` if it got nowhere."""
-    rows: list[asyncpg.Record] = []
-    deadline = time.monotonic() + seconds
-    while len(rows) < wanted and (span := spans.next()):
-        began = time.monotonic()
-        left = deadline - began
-        if left <= 0:
-            break
-        try:
-            rows += await fetch(span, wanted - len(rows), left if spans.narrowest else left / 2)
-        except QueryTooSlow:
-            if spans.narrowest and not spans.moved:
-                raise
-            spans.narrow()
-        else:
-            spans.done(time.monotonic() - began)
-    return rows

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from watchglass.errors import QueryTooSlow
+
+if TYPE_CHECKING:
+    import asyncpg
 
 _WIDEST = timedelta(days=1)
 _FIRST, _FIRST_OF_SCAN = timedelta(hours=1), timedelta(minutes=1)
@@ -66,3 +73,29 @@ class Spans:
     def narrow(self) -> None:
         """The span took too long: the next attempt is a narrower one."""
         self._width = max(self._width / 8, _NARROWEST)
+
+
+class FetchSpan(Protocol):
+    """Fetches at most `limit` rows of a span, within so many seconds."""
+
+    async def __call__(self, span: tuple[datetime, datetime], limit: int, seconds: float) -> list[asyncpg.Record]: ...
+
+
+async def walk(fetch: FetchSpan, spans: Spans, wanted: int, seconds: float) -> list[asyncpg.Record]:
+    """Up to so many rows, from span after span, until the time is up. Raises `QueryTooSlow` if it got nowhere."""
+    rows: list[asyncpg.Record] = []
+    deadline = time.monotonic() + seconds
+    while len(rows) < wanted and (span := spans.next()):
+        began = time.monotonic()
+        left = deadline - began
+        if left <= 0:
+            break
+        try:
+            rows += await fetch(span, wanted - len(rows), left if spans.narrowest else left / 2)
+        except QueryTooSlow:
+            if spans.narrowest and not spans.moved:
+                raise
+            spans.narrow()
+        else:
+            spans.done(time.monotonic() - began)
+    return rows
