@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from watchglass.api import cards, footprint, overview, paths, ranges, recording, redis, system
+from watchglass.api import cards, footprint, log_routes, overview, paths, ranges, recording, redis, system
 from watchglass.api.answers import (
     EndpointsAnswer,
     HeatmapAnswer,
@@ -62,6 +62,7 @@ def router() -> APIRouter:
     found = APIRouter()
     for group in (_public, _answers, _concepts, _performance, _changes):
         group(found)
+    log_routes.add(found)
     return found
 
 
