@@ -95,6 +95,35 @@ class Knobs(BaseSettings):
         0.2, ge=0.05, le=3600, description="What holds the event loop for longer is logged, with the stack of who does."
     )
     traces_per_minute: int = Field(200, ge=0, le=10_000, description="Traces kept a minute, per process.")
+    trace_bytes_per_minute: int = Field(
+        32 * 1024 * 1024,
+        ge=0,
+        le=2**40,
+        description="Memory of the traces kept a minute, per process, about, in bytes.",
+    )
+    random_trace_share: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of all traces that is kept at random, at most 60 a minute: chosen by the trace id, so that "
+        "services keep the same ones.",
+    )
+    black_box_seconds: float = Field(
+        180,
+        ge=0,
+        le=3600,
+        description="Seconds of requests and log lines in full detail that the black box holds. 0: none.",
+    )
+    black_box_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=2**20,
+        le=2**30,
+        description="Memory that the black box of a process takes, about, in bytes.",
+    )
+    retention_incidents_days: int = Field(90, ge=1, le=4000, description="Days frozen black boxes are kept.")
+    max_incidents: int = Field(
+        500, ge=1, le=100_000, description="Frozen black boxes that a service keeps at the most."
+    )
     capture_logs: bool = Field(True, description="Keep log records in the store.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="The lowest level of log records kept."

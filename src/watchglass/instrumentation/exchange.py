@@ -76,6 +76,7 @@ class Exchange:
         )
         self._active.add(1)
         instruments.outbound.meet()
+        instruments.tail.open.add(root.request)
         root.attach()
 
     async def receive(self) -> Message:
@@ -140,6 +141,7 @@ class Exchange:
         request.error = error_type(error)
         if request.status is None and isinstance(error, Exception):
             request.status = 500
+        self._instruments.tail.failed(request, error)
 
     def close(self) -> None:
         """End what is not ended, decide on the trace, and leave."""
@@ -151,6 +153,7 @@ class Exchange:
         except Exception:
             guard.caught("request end")
         finally:
+            self._instruments.tail.open.discard(self._root.request)
             self._root.close()
 
     def _settle(self) -> None:

@@ -142,6 +142,10 @@ class Recorder:
         series = self._gauges.get((meter, values))
         return series if series is not None else self._missing(self._gauge, (meter, values))
 
+    def histograms(self, meter: Meter) -> list[tuple[Values, Histogram]]:
+        """The histograms of one meter, with their attribute values. Any thread."""
+        return [(values, series) for (known, values), series in self._histogram.series() if known is meter]
+
     def before_collect(self, callback: Callable[[], None]) -> None:
         """Have `callback` set gauges right before each collection. It runs in the exporter's thread."""
         self._callbacks.append(callback)

@@ -66,7 +66,7 @@ class Request:
     `start` and `end` are readings of the recorder's clock in seconds, `start_ns` is Unix time. `end` is 0 until the
     response is complete. `trace_hex` and `span_hex` are the ids as logs and headers spell them. `span` is the host's
     own span of this request, where the host has a tracer provider. `work` is what was waited for, None once that
-    does not count any more; `folded` what of it is added up already.
+    does not count any more; `folded` what of it is added up already. `path` is set when it ended.
     """
 
     __slots__ = (
@@ -75,9 +75,11 @@ class Request:
         "dropped_children",
         "end",
         "error",
+        "error_group",
         "folded",
         "method",
         "parent_id",
+        "path",
         "protocol",
         "route",
         "sampled",
@@ -91,6 +93,8 @@ class Request:
         "trace_id",
         "work",
     )
+
+    path: str
 
     def __init__(
         self,
@@ -112,6 +116,7 @@ class Request:
         self.route: str | None = None
         self.status: int | None = None
         self.error: str | None = None
+        self.error_group: str | None = None
         self.span: Any = None
         self.children: list[Child] = []
         self.dropped_children = 0

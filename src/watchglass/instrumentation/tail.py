@@ -101,7 +101,9 @@ class Tail:
         return self._endpoints.setdefault(key, _Endpoint(self._slowness.limit(key)))
 
     def _is_random(self, request: Request) -> bool:
-        return request.trace_id & _RANDOM_BITS >= self._not_random and request.sampled
+        if request.trace_id & _RANDOM_BITS < self._not_random:
+            return False
+        return request.sampled or request.parent_id is None
 
     def _reason(self, request: Request, slow: bool, first: bool) -> str | None:
         if request.error is not None and request.error not in ABANDONED:

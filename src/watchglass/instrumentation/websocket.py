@@ -75,6 +75,7 @@ class Connection:
         request.error = error_type(error)
         if not self._accepted and request.status is None and isinstance(error, Exception):
             request.status = 500
+        self._instruments.tail.failed(request, error)
 
     def close(self) -> None:
         """Record the connection, decide on its trace, and leave."""
@@ -102,4 +103,4 @@ class Connection:
             values = (request.method, request.route, status, request.error, scheme)
             recorder.histogram(meters.HTTP_SERVER_REQUEST_DURATION, values).record(seconds)
             budget.record(request, seconds, budget.settle(request, request.end))
-        tail.ended(request, 0.0 if self._accepted else seconds, self._root.scope)
+        tail.ended(request, None if self._accepted else seconds, self._root.scope)

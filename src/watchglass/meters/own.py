@@ -37,3 +37,7 @@ WATCHGLASS_QUERY_DURATION = Meter(
 )
 TRACES_SEEN = Meter("watchglass.traces.seen", "counter", "{trace}", "Local roots that ended.")
 TRACES_KEPT = Meter("watchglass.traces.kept", "counter", "{trace}", "Local roots kept, by the reason.", ("reason",))
+TRACES_DROPPED = Meter(
+    "watchglass.traces.dropped", "counter", "{trace}", "Local roots not kept, by the reason.", ("reason",)
+)
+INCIDENTS = Meter("watchglass.incidents", "counter", "{incident}", "Black boxes frozen, by the reason.", ("reason",))
