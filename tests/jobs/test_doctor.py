@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from opentelemetry.sdk.metrics import MeterProvider
 
 from support.databases import execute
 from watchglass.cli import main
@@ -33,6 +34,27 @@ async def test_nothing_set_is_said_without_an_error_being_raised() -> None:
     assert found["Redis"].state == "missing"
     assert found["service.name"].state == found["service.version"].state == "missing"
     assert found["FastAPI"].state == found["asyncpg"].state == "ok"
+
+
+async def test_where_telemetry_goes_beside_the_store_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/json")
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    found = by_subject(await diagnose(settings()))
+    assert found["OTLP, traces"] == Finding("OTLP, traces", "ok", "Traces go by OTLP, http/protobuf.")
+    assert found["OTLP, logs"].state == "warning"
+    assert "set OTEL_EXPORTER_OTLP_PROTOCOL to grpc or http/protobuf" in (found["OTLP, logs"].remedy or "")
+    assert "OTLP, metrics" not in found
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = by_subject(await diagnose(settings()))
+    assert "pip install 'watchglass[otlp]'" in (found["OTLP, traces"].remedy or "")
+
+
+async def test_an_sdk_that_does_not_tell_what_it_measures_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    if hasattr(MeterProvider, "add_metric_reader"):
+        assert "MeterProvider" not in by_subject(await diagnose(settings()))
+        monkeypatch.delattr(MeterProvider, "add_metric_reader")
+    assert by_subject(await diagnose(settings()))["MeterProvider"].state == "missing"
 
 
 async def test_an_ordinary_role_on_a_fresh_database(database_url: str, redis_url: str) -> None:

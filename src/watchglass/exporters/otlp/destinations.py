@@ -62,8 +62,33 @@ class Destination:
 
 def destinations(variables: Mapping[str, str]) -> list[Destination]:
     """The signals that go by OTLP; what stands in the way of one is logged."""
-    wanted = [_destination(signal, variables) for signal in SIGNALS if _is_wanted(signal, variables)]
-    return [one for one in wanted if _is_possible(one)]
+    found = []
+    for destination in wanted(variables):
+        problem = obstacle(destination)
+        if problem is None:
+            found.append(destination)
+        else:
+            guard.logger.warning("%s", problem)
+    return found
+
+
+def wanted(variables: Mapping[str, str]) -> list[Destination]:
+    """The signals that are to go by OTLP, whether or not they can."""
+    return [_destination(signal, variables) for signal in SIGNALS if _is_wanted(signal, variables)]
+
+
+def obstacle(destination: Destination) -> str | None:
+    """What stands in the way of it, and what to do; None if nothing does."""
+    package = _PACKAGES.get(destination.protocol)
+    if package is None:
+        return (
+            f"{destination.signal} cannot be sent by OTLP as {destination.protocol!r}; "
+            "set OTEL_EXPORTER_OTLP_PROTOCOL to grpc or http/protobuf"
+        )
+    if _is_installed(package):
+        return None
+    distribution = package.replace(".", "-")
+    return str(ExtraMissing(feature=f"Sending {destination.signal} by OTLP", package=distribution, extra="otlp"))
 
 
 def _is_wanted(signal: Signal, variables: Mapping[str, str]) -> bool:
@@ -105,23 +130,6 @@ def _number(variables: Mapping[str, str], name: str, default: float) -> float:
         guard.logger.warning("%s is %r, which is no positive number; it is taken as %g", name, text, default)
         return default
     return number
-
-
-def _is_possible(destination: Destination) -> bool:
-    package = _PACKAGES.get(destination.protocol)
-    if package is None:
-        guard.logger.warning(
-            "%s cannot be sent by OTLP as %r; set OTEL_EXPORTER_OTLP_PROTOCOL to grpc or http/protobuf",
-            destination.signal,
-            destination.protocol,
-        )
-        return False
-    if _is_installed(package):
-        return True
-    distribution = package.replace(".", "-")
-    missing = ExtraMissing(feature=f"Sending {destination.signal} by OTLP", package=distribution, extra="otlp")
-    guard.logger.warning("%s", missing)
-    return False
 
 
 def _is_installed(package: str) -> bool:

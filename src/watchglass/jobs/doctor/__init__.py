@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from watchglass.guard import as_own_work
-from watchglass.jobs.doctor import configuration, postgresql, redis, software
+from watchglass.jobs.doctor import configuration, postgresql, redis, software, telemetry
 from watchglass.jobs.doctor.findings import Finding, State
 from watchglass.settings import Settings
 
@@ -21,6 +21,7 @@ async def diagnose(settings: Settings, *, clashes: Sequence[str] = ()) -> list[F
         return [
             *software.findings(settings),
             *configuration.findings(settings, clashes),
+            *telemetry.findings(settings),
             *await postgresql.findings(settings),
             *await redis.findings(settings),
         ]
