@@ -5,6 +5,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from watchglass.redaction import (
     headers,
     is_secret_name,
     looks_like_id,
+    mark_with,
     query_string,
     redis_key_shape,
     sql_shape,
@@ -65,6 +67,92 @@ PLANTED_IN_TEXT = {
     "IPv6": ("connection from 2001:db8::ff00:42:8329 refused", "ff00:42:8329"),
     "IPv6 in brackets": ("peer [2001:db8:0:1:1:1:1:1]:443", "db8:0:1:1"),
     "an i that lower-cases to two characters": ("İİİ password=hunter2", "hunter2"),
+    "said": ("the password is hunter22", "hunter22"),
+    "said in quotes": ("invalid token 'abc123def'", "abc123def"),
+    "said of an API key": ("api key: abc123def4", "abc123def4"),
+    "flag of a command": ("mysql --password hunter2 -h db", "hunter2"),
+    "flag of curl": ("curl -u ann:hunter2 https://x", "hunter2"),
+    "arrow": ("password -> hunter2", "hunter2"),
+    "markup": ("<login><password>hunter2</password></login>", "hunter2"),
+    "YAML over lines": ("password:\n  hunter2", "hunter2"),
+    "YAML block": ("password: |\n  hunter2", "hunter2"),
+    "index": ("config['password'] = 'hunter2'", "hunter2"),
+    "field of a form": ("user[password]=hunter2", "hunter2"),
+    "comparison": ("password != hunter2", "hunter2"),
+    "full-width colon": ("password\uff1ahunter2", "hunter2"),
+    "coloured": ("\x1b[36mpassword\x1b[0m=\x1b[35mhunter2\x1b[0m", "hunter2"),
+    "many spaces": ("password       =       hunter2", "hunter2"),
+    "comma in it": ("password=ab,hunter2", "hunter2"),
+    "semicolon in it": ("password=ab;hunter2", "hunter2"),
+    "parenthesis in it": ("password=ab)hunter2", "hunter2"),
+    "quote in it": ("password=ab'hunter2", "hunter2"),
+    "ampersand in it": ("password=ab&hunter2", "hunter2"),
+    "nested structure": ("secret: {'a': {'b': 'x'}, 'c': 'hunter2'}", "hunter2"),
+    "nested lists": ("tokens=[['a'], ['hunter2']]", "hunter2"),
+    "tuple": ("password=('hunter2', 1)", "hunter2"),
+    "JSON in JSON in JSON": (json.dumps(json.dumps(json.dumps({"password": "hunter2"}))), "hunter2"),
+    "long hexadecimal after a key": ("key=5f4dcc3b5aa765d61d8327deb882cf99", "5aa765d61d83"),
+    "code of OAuth": ("GET /callback?code=4a0AX4XfWh1s8Kd83js HTTP/1.1", "AX4XfWh1"),
+    "percent-encoded name": ("GET /x?api%5Fkey=k-12345 HTTP/1.1", "k-12345"),
+    "percent-encoded letter": ("GET /x?pass%77ord=hunter2", "hunter2"),
+    "percent-encoded JSON": ("body=%7B%22password%22%3A%22hunter2%22%7D", "hunter2"),
+    "percent-encoded URL": ("next=%2Flogin%3Ftoken%3Dhunter2", "hunter2"),
+    "percent-encoded twice": ("next=%252Flogin%253Ftoken%253Dhunter2", "hunter2"),
+    "percent-encoded DSN": ("url=postgres%3A%2F%2Fu%3Ahunter2%40h%2Fx", "hunter2"),
+    "percent-encoded JWT": (JWT.replace(".", "%2E"), JWT[-20:]),
+    "percent-encoded e-mail": ("GET /u/jane%40example.com", "jane"),
+    "percent-encoded IPv6": ("ip=2001%3Adb8%3A%3Aff00%3A42", "ff00"),
+    "session of PHP": ("PHPSESSID=hunter2", "hunter2"),
+    "session of Express": ("connect.sid=s%3Ahunter2", "hunter2"),
+    "signature": ("X-Amz-Signature=hunter2&X-Amz-Date=20260101", "hunter2"),
+    "signed request": ("AWS4-HMAC-SHA256 Credential=AKIA/s3, Signature=abc123", "abc123"),
+    "digest": ('Digest username="ann", response="abc123"', "abc123"),
+    "bearer with a colon": ("Bearer: abc123def", "abc123def"),
+    "cookie in a dump of a request": ("GET / HTTP/1.1\\r\\nCookie: a=b; c=hunter2\\r\\nHost: x", "hunter2"),
+    "cookie with quotes": ('Cookie: a="b"; c=hunter2', "hunter2"),
+    "jar of cookies": ("<RequestsCookieJar[<Cookie a=hunter2 for x/>]>", "hunter2"),
+    "EC key with a dash in it": ("-----BEGIN EC PRIVATE KEY-----\nMHc-IBAA\n-----END EC PRIVATE KEY-----", "IBAA"),
+    "key with headers": ("-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: AES,A\n\nIBAA\n-----END RSA", "IBAA"),
+    "key of PGP": ("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nIBAA\n-----END PGP PRIVATE KEY BLOCK-----", "IBAA"),
+    "key without its beginning": ("MHcCAQEEIBAA\nabc=\n-----END PRIVATE KEY-----", "IBAA"),
+    "key in one line": ("-----BEGIN PRIVATE KEY-----\\nMHcIBAA\\n-----END PRIVATE KEY-----", "IBAA"),
+    "Slack webhook": ("https://hooks.slack.com/services/T00000000/B000/XXXXabcdXXXX", "XXXXabcd"),
+    "Google token": ("ya29.a0AfH6SMBx-abcdefghijkl", "a0AfH6"),
+    "PyPI token": ("upload with pypi-AgEIcHlwaS5vcmcCJDk", "AgEIcHlw"),
+    "Hugging Face token": ("hf_AbCdEfGhIjKlMnOpQrStUvWx", "AbCdEf"),
+    "Vault token": ("hvs.CAESIAbCdEfGhIjKlMnOpQrSt", "CAESI"),
+    "DSN of JDBC": ("jdbc:postgresql://h/db?user=a&password=hunter2", "hunter2"),
+    "DSN of ODBC": ("Server=h;Uid=sa;Pwd=hunter2;", "hunter2"),
+    "DSN with a quote in the password": ("postgres://u:hun't er2".replace(" ", "") + "@h/x", "er2"),
+    "name of an address with a space": ('to "jane doe"@example.com', "jane"),
+    "e-mail of another alphabet": ("to jane@例え.テスト", "jane"),
+    "e-mail at an address": ("to jane@[203.0.113.77]", "jane"),
+    "IPv4 in a path": ("GET /by-ip/203.0.113.77", "203.0.113.77"),
+    "IPv4 behind an underscore": ("peer_203.0.113.77", "203.0.113.77"),
+    "IPv4 with noughts": ("from 203.000.113.077", "113.077"),
+    "IPv4 in IPv6": ("from ::ffff:203.0.113.77", "203.0.113.77"),
+    "IPv6 with uvicorn's port": ('2001:db8::ff00:42:51234 - "GET / HTTP/1.1" 200', "ff00"),
+    "whole IPv6 with a port": ("2001:db8:1:2:3:4:ff00:42:51234 closed", "ff00"),
+    "IPv6 behind a colon": ("from:2001:db8::ff00:42: closed", "ff00"),
+    "a unique constraint": ("DETAIL:  Key (name, token)=(ann, hunter2) already exists.", "hunter2"),
+    "a not-null constraint": ("DETAIL:  Failing row contains (1, null, hunter2).", "hunter2"),
+    "an unreadable parameter": (
+        "invalid input for query argument $1: 'hunter2' (an integer is required (got type str))",
+        "hunter2",
+    ),
+    "an unreadable literal": ('invalid input syntax for type integer: "hunter2"', "hunter2"),
+    "an unterminated literal": ('unterminated quoted string at or near "\'hunter2 x"', "hunter2"),
+    "a literal of SQL": ("ran SELECT * FROM users WHERE name = 'hunter2' in 5 ms", "hunter2"),
+    "an inserted literal": ("insert into users values (1, $$hunter2$$)", "hunter2"),
+    "parameters of SQLAlchemy": ("[SQL: SELECT $1::VARCHAR]\n[parameters: ('hunter2',)]", "hunter2"),
+    "SQLAlchemy's echo": ("[generated in 0.00012s] ('hunter2', 5)", "hunter2"),
+    "a command of a pipeline": ("Command # 2 (SET user:ann hunter2) of pipeline caused error: x", "hunter2"),
+    "arguments of a command": ("unknown command 'X', with args beginning with: 'hunter2' ", "hunter2"),
+    "input of pydantic": (
+        "Not an integer [type=int_parsing, input_value='hunter2', input_type=str]",
+        "hunter2",
+    ),
+    "input of FastAPI": ("[{'type': 'int', 'loc': ('body', 'pin'), 'input': 'hunter2', 'msg': 'x'}]", "hunter2"),
     "secret that the limit cuts in half": ("x" * 8_180 + " password=hunter2-and-a-half", "hunt"),
 }
 
@@ -100,6 +188,36 @@ def test_no_planted_secret_survives_in_text(name: str) -> None:
         "a::b is C++, std::vector<int>::size",
         "two\nlines\tand a tab",
         "naïve café — 日本語",
+        "token count: 5",
+        "tokens=512, pass=12 fail=3, bypass: yes",
+        "uuid 550e8400-e29b-41d4-a716-446655440000",
+        "key: 550e8400-e29b-41d4-a716-446655440000",
+        "version 1.2.3.4 of libfoo",
+        "/srv/app/v2/users.py:12",
+        "commit_hash=5f4dcc3b5aa765d61d8327deb882cf99",
+        "trace_id=4bf92f3577b34da6a3ce929d0e0e4736",
+        "2026-01-02T03:04:05.678Z started",
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+        "status_code=200 state=running code=E1234",
+        "token expired at 10:05",
+        "password reset requested, password must have 8 characters",
+        "Unexpected token '<' at position 0",
+        "basic auth required, bearer token missing, api key missing",
+        "password=None token=null, secret: ''",
+        "GET /caf%C3%A9?page=2&sort=name%20asc HTTP/1.1",
+        "100% done, 50%25 left",
+        "it's 'quoted' and isn't SQL",
+        "SELECT count(*) FROM orders took 5 ms",
+        'syntax error at or near "SELEC"',
+        'relation "users" does not exist',
+        "x[1::2] and {a: b}",
+        "MAC aa:bb:cc:dd:ee:ff",
+        "<Foo object at 0x7f3b2c1d4e5f>",
+        "Task finished name='Task-2' coro=<f() done>",
+        "tests/test_x.py::test_y[1::2] PASSED",
+        "monkey=1, turkey: 2, keyboard=us, author: Ann",
+        "User-Agent: curl/8.5.0",
+        "postgresql://localhost:5432/shop is up",
     ],
 )
 def test_what_is_no_secret_stays_as_it_was(message: str) -> None:
@@ -182,6 +300,60 @@ def test_nested_fields_lose_their_secrets_and_keep_the_rest() -> None:
         "secret": None,
         "note": "password=[redacted]",
     }
+
+
+def test_pairs_lose_their_secrets_in_whatever_way_they_are_told() -> None:
+    class Name(Enum):
+        PASSWORD = 1
+
+    kept = fields(
+        {
+            "headers": [("authorization", "hunter2"), (b"Cookie", b"hunter2"), ("accept", "x")],
+            "item": {"name": "api_key", "value": "hunter2"},
+            "by bytes": {b"password": "hunter2", b"path": "/x"},
+            "by enum": {Name.PASSWORD: "hunter2"},
+            "cache_key": "user:ann",
+            "key": "5f4dcc3b5aa765d61d8327deb882cf99",
+            "tokens": 512,
+            "token": False,
+        }
+    )
+
+    assert "hunter2" not in repr(kept)
+    assert kept["headers"][2] == ["accept", "x"]
+    assert kept["by bytes"]["path"] == "/x"
+    assert (kept["cache_key"], kept["key"]) == ("user:ann", "[redacted]")
+    assert (kept["tokens"], kept["token"]) == (512, False)
+
+
+def test_what_cannot_be_read_does_not_take_other_fields_with_it() -> None:
+    class Unreadable(ValueError):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    class Text(str):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    class Empty(dict[str, Any]):
+        def items(self) -> Any:
+            raise RuntimeError
+
+    kept = fields({"a": 1, "b": Unreadable(), "c": Text("c"), "d": Empty(), Text("e"): 2})
+
+    assert (kept["a"], kept["c"], kept["e"]) == (1, "c", 2)
+    assert "Unreadable" in kept["b"] and "Empty" in kept["d"]
+
+
+def test_marks_without_a_key_are_made_with_that_of_the_process() -> None:
+    mark_with(KEY)
+    try:
+        assert text("from 203.0.113.77") == text("from 203.0.113.77", KEY)
+        assert fields({"peer": "203.0.113.77"}) == fields({"peer": "203.0.113.77"}, KEY)
+        assert text("2001:DB8::1") == text("[2001:db8:0::1]:443")[1:].removesuffix("]:443")
+    finally:
+        mark_with(None)
+    assert text("from 203.0.113.77") == "from [ip]"
 
 
 class Account:
@@ -350,6 +522,19 @@ HOSTILE = {
     "bearers": "bearer " * 1_100,
     "keys": "-----BEGIN PRIVATE KEY-----" * 300,
     "headers": "authorization: " * 500,
+    "statements": "select " * 1_200,
+    "values": "Key (a)=(" * 900,
+    "inputs": "invalid input syntax for type x: " * 250,
+    "rows of an error": "Failing row contains (" * 400,
+    "encoded": "%41" * 2_700,
+    "encoded words": "%41 " * 2_000,
+    "said": "password " * 900,
+    "ends of keys": "a -----END PRIVATE KEY-----" * 300,
+    "brackets": "token=(key=(" * 700,
+    "quotes of values": "key='" * 1_600,
+    "cookies": 'cookie: a="' * 700,
+    "flags": " --password" * 700,
+    "literals": "select a from b" + "'" * 8_001,
 }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 from urllib.parse import unquote_plus
 
-from watchglass.redaction.names import REDACTED, is_secret_name
+from watchglass.redaction.names import COUNTED, OPEN, REDACTED, SECRET, hides, secrecy
 from watchglass.redaction.text import text
 
 VALUE_LIMIT: Final = 1024
@@ -20,6 +20,8 @@ _MAX_DEPTH = 5
 _MAX_ITEMS = 64
 _MAX_VALUES = 512
 _BIG = 2**63
+_SPELLED_OUT = (("name", "value"), ("key", "value"), ("name", "values"))
+"""How a pair is told by two fields."""
 _AS_TEXT = frozenset({"UUID", "datetime", "date", "time", "timedelta", "Decimal", "PosixPath", "WindowsPath"})
 
 
@@ -28,8 +30,8 @@ def fields(
 ) -> dict[str, Any]:
     """Fields as JSON can hold them, without secrets, bounded in depth, number and length; without those to `skip`.
 
-    Objects other than plain values are named by their class only, so that nothing they hold slips out. Never raises
-    for values of the built-in types, cyclic ones included.
+    Objects other than plain values are named by their class only, so that nothing they hold slips out; so are those
+    that fail when they are read. Never raises for a mapping of a built-in type, cyclic ones included.
     """
     kept: dict[str, Any] = {}
     for name, value in mapping.items():  # what nearly all fields are; the rest is left to the careful way below
@@ -49,7 +51,8 @@ def fields(
             shown = value
         else:
             break
-        kept[name] = REDACTED if value is not None and is_secret_name(name) else shown
+        degree = secrecy(name)
+        kept[name] = REDACTED if degree and is_hidden(degree, value) else shown
     else:
         return kept
     return _Copy(key).mapping({name: value for name, value in mapping.items() if name not in skip}, 0)
@@ -70,17 +73,21 @@ class _Copy:
             if len(kept) >= _MAX_ITEMS or self._left <= 0:
                 kept["…"] = f"{len(mapping) - len(kept)} more"
                 break
-            label = (
-                name if type(name) is str and len(name) <= _NAME_LIMIT and name.isidentifier() else self._label(name)
-            )
-            kept[label] = REDACTED if is_secret_name(label) and value is not None else self._value(value, depth)
+            plain = _name_of(name)
+            label = plain if len(plain) <= _NAME_LIMIT and plain.isidentifier() else text(plain, self._key, _NAME_LIMIT)
+            kept[label] = REDACTED if is_hidden(secrecy(plain), value) else self._value(value, depth)
+        for said, told in _SPELLED_OUT:
+            if said in kept and told in kept and is_hidden(secrecy(str(kept[said])), mapping.get(told)):
+                kept[told] = REDACTED
         return kept
 
-    def _label(self, name: Any) -> str:
-        plain = str(name) if isinstance(name, str | int | float) else f"<{type(name).__qualname__}>"
-        return text(plain, self._key, _NAME_LIMIT)
-
     def _value(self, value: Any, depth: int) -> Any:
+        try:
+            return self._shown(value, depth)
+        except Exception:  # a class of the service's that cannot be read; the other fields are kept
+            return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+    def _shown(self, value: Any, depth: int) -> Any:
         self._left -= 1
         kind = type(value)
         if kind is str:
@@ -94,6 +101,8 @@ class _Copy:
         if isinstance(value, Mapping):
             return "{…}" if depth >= _MAX_DEPTH else self.mapping(value, depth + 1)
         if isinstance(value, list | tuple | set | frozenset):
+            if _is_hidden_pair(value):
+                return [self._value(value[0], depth), REDACTED]
             return "[…]" if depth >= _MAX_DEPTH else self._items(value, depth + 1)
         return text(_as_text(value), self._key, VALUE_LIMIT)
 
@@ -105,6 +114,32 @@ class _Copy:
                 break
             kept.append(self._value(value, depth))
         return kept
+
+
+def is_hidden(degree: int, value: Any) -> bool:
+    """Whether the value of a field is a secret under a name of this secrecy. None and booleans say nothing."""
+    if degree == OPEN or value is None or value is True or value is False:
+        return False
+    if isinstance(value, str | bytes):
+        return hides(degree, value if isinstance(value, str) else repr(value))
+    return degree == SECRET or (degree == COUNTED and not isinstance(value, int | float))
+
+
+def _is_hidden_pair(values: Any) -> TypeGuard[Sequence[Any]]:
+    """Whether it is a pair of a telling name and its value: a header, an item of a dictionary."""
+    if not isinstance(values, list | tuple) or len(values) != 2 or not isinstance(values[0], str | bytes):
+        return False
+    return is_hidden(secrecy(_name_of(values[0])), values[1])
+
+
+def _name_of(name: Any) -> str:
+    if isinstance(name, bytes):
+        return name[: 2 * _NAME_LIMIT].decode("utf-8", "backslashreplace")
+    if isinstance(name, enum.Enum):
+        return f"{type(name).__name__}.{name.name}"
+    if isinstance(name, str):
+        return str.__str__(name)
+    return str(name) if isinstance(name, int | float) else f"<{type(name).__qualname__}>"
 
 
 def _as_text(value: Any) -> str:
@@ -126,7 +161,8 @@ def headers(pairs: Iterable[tuple[bytes | str, bytes | str]], key: bytes | None 
     kept: dict[str, str] = {}
     for raw_name, raw_value in pairs:
         name = text(_decoded(raw_name).lower(), None, _NAME_LIMIT)
-        value = REDACTED if is_secret_name(name) else text(_decoded(raw_value), key, VALUE_LIMIT)
+        value = _decoded(raw_value)
+        value = REDACTED if hides(secrecy(name), value) else text(value, key, VALUE_LIMIT)
         if name in kept:
             kept[name] = f"{kept[name]}, {value}"[:VALUE_LIMIT]
         elif len(kept) < _MAX_ITEMS:
@@ -140,7 +176,7 @@ def query_string(query: bytes | str, key: bytes | None = None) -> str:
     for pair in _decoded(query)[: 8 * VALUE_LIMIT].split("&")[:_MAX_ITEMS]:
         name, equals, value = pair.partition("=")
         label, plain = unquote_plus(name), unquote_plus(value)
-        shown = REDACTED if equals and is_secret_name(label) else text(plain, key, VALUE_LIMIT)
+        shown = REDACTED if equals and hides(secrecy(label), plain) else text(plain, key, VALUE_LIMIT)
         kept.append(f"{text(label, key, _NAME_LIMIT)}{equals}{value if shown == plain else shown}")
     return "&".join(kept)
 
