@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import inspect
 import secrets
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -36,6 +37,9 @@ UNGUARDED = "The request lacks the token that guards changes (X-CSRF-Token), or 
 MACHINE = Visitor("record token", "admin", "")
 """A program with the token of `record_token`: it may record metrics, and nothing else."""
 
+AGAIN = "watchglass_again"
+"""Where the scope has the question who asks, for what goes on for long."""
+
 _FIELD = "watchglass_guard_field"
 _DECIDE_SECONDS = 5.0
 _LONGEST_FORM = 65_536
@@ -56,7 +60,7 @@ class Gate:
         except HTTPException as error:
             await self._turn_away(connection, path, error)(scope, receive, send)
             return
-        scope[STATE] = visitor
+        scope[STATE], scope[AGAIN] = visitor, partial(self._visitor, connection)
         if scope["type"] == "http" and scope["method"] not in SAFE:
             receive = await _replayable(connection, receive, scope)
         refusal = await self._refusal(connection, path, visitor, scope)
