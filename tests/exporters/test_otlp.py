@@ -183,6 +183,7 @@ def test_headers_and_compression_are_those_of_the_standard_variables(
     with HTTPCollector() as general, HTTPCollector() as of_logs:
         point_at(general, monkeypatch)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=secret%20key")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "api-key=of-logs")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", of_logs.endpoint + "/v1/logs")
         one = sending()
@@ -191,6 +192,7 @@ def test_headers_and_compression_are_those_of_the_standard_variables(
         until(lambda: bool(general.traces and of_logs.logs))
         one.end()
         assert (general.headers[0]["api-key"], general.headers[0]["content-encoding"]) == ("secret key", "gzip")
+        assert of_logs.headers[0]["api-key"] == "of-logs"
         assert general.logs == []
 
 
