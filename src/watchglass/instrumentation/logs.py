@@ -24,6 +24,7 @@ from watchglass.instrumentation.patching import Patches
 from watchglass.instrumentation.propagation import CarriedSpan
 from watchglass.instrumentation.request import current_request
 from watchglass.instrumentation.structured_logs import StructuredLogs
+from watchglass.instrumentation.unhandled import Unhandled
 from watchglass.records import LogRecord
 
 _NO_TRACE: Ids = ("", "")
@@ -40,6 +41,7 @@ class LoggingInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     _patches: Patches | None = None
     _structured: StructuredLogs | None = None
+    _unhandled: Unhandled | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         return ()
@@ -57,11 +59,21 @@ class LoggingInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         self._structured.enter()
         self._patches = Patches()
         self._patches.replace(logging.Logger, "filter", functools.partial(_hearing, capture))
+        self._unhandled = None if capture is None else Unhandled(capture, _ids_with)
+        self.meet()
+
+    def meet(self) -> None:
+        """Hear of what nobody handles by the hooks that are set now; to be repeated after the host has set its own."""
+        if self._unhandled is not None:
+            self._unhandled.enter()
 
     def _uninstrument(self, **_: Any) -> None:
         if self._patches and self._structured:
             self._patches.restore()
             self._structured.leave()
+        if self._unhandled is not None:
+            self._unhandled.leave()
+        self._unhandled = None
         self._patches = self._structured = None
 
 
@@ -114,6 +126,11 @@ def _put(ids: Ids, values: dict[str, Any]) -> None:
 def _ids_of(record: logging.LogRecord) -> Ids:
     ids = current_ids()
     return ids if ids[0] or not record.exc_info else _ids_of_error(record.exc_info)
+
+
+def _ids_with(error: BaseException | None) -> Ids:
+    ids = current_ids()
+    return ids if ids[0] or error is None else _ids_of_error(error)
 
 
 def _ids_of_error(exc_info: Any) -> Ids:
