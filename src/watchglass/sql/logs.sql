@@ -72,7 +72,7 @@ LIMIT $12;
 -- name: log_writers
 -- The processes of a service ($1), or the one of an instance ($2), that lived within a span, give or take a day; and
 -- whether these are all that did.
-SELECT array_agg(id) FILTER (WHERE asked) AS ids, coalesce(bool_and(asked), true) AS everyone
+SELECT array_agg(id) FILTER (WHERE asked) AS ids, coalesce(bool_and(asked), false) AS everyone
 FROM (
     SELECT id, service_name = coalesce($1, service_name) AND service_instance_id = coalesce($2, service_instance_id) AS asked
     FROM watchglass.instances
