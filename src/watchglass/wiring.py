@@ -11,7 +11,7 @@ import atexit
 import os
 from typing import Any, TypeVar
 
-from watchglass import guard
+from watchglass import guard, redaction
 from watchglass.api import paths
 from watchglass.api.context import Authorize
 from watchglass.api.invitation import invite
@@ -84,6 +84,7 @@ class House:
 
     def __init__(self, settings: Settings, authorize: Authorize | None = None) -> None:
         self.settings = settings
+        redaction.mark_with(settings.redaction_key)
         self.contrib = ContribPackages(settings.instrumentation == "contrib")
         self.recorder = Recorder(settings.max_series, idle_seconds=60 * settings.series_idle_minutes)
         self.exports = Exports(
@@ -146,6 +147,7 @@ class House:
             return
         self.host_meters.read()
         self.host_spans.meet()
+        LoggingInstrumentor().meet()
         self.exports.start()
         self.worker.start()
         atexit.register(self._stop)
@@ -166,6 +168,7 @@ class House:
         for instrumentor in (self.contrib, *ours):
             with guard.protected("close"):
                 instrumentor.uninstrument()
+        redaction.mark_with(None)
         self.own_loop.stop()
         self._stop()
         self.host_meters.stop()
