@@ -6,9 +6,11 @@ import asyncio
 import importlib
 import inspect
 import io
+import itertools
 import logging
 import pkgutil
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -27,6 +29,7 @@ from watchglass import instrumentation
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.logs import LoggingInstrumentor
 from watchglass.instrumentation.redis import RedisInstrumentor
+from watchglass.instrumentation.server_timing import ServerTiming
 
 MODULES: list[ModuleType] = [
     importlib.import_module(found.name)
@@ -43,7 +46,12 @@ PATHS = [
     "/stream",
     "/stream-breaks",
 ]
-PATHS += ["/static/nothing", "/nothing", "/background", "/own-ids", "/data"]
+PATHS += ["/static/nothing", "/nothing", "/background", "/background-fails", "/own-ids", "/data", "/data-at-once"]
+SOCKETS = ["/ws/7", "/ws-listens", "/ws-refused", "/ws-breaks", "/ws-breaks-later"]
+ADMIN = (b"cookie", b"session=admin")
+
+LIFE = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+_numbers = itertools.count()
 
 PATIENCE = 10.0
 """Seconds after which a service that does not end hangs."""
@@ -62,17 +70,19 @@ def functions(module: ModuleType) -> Iterator[tuple[Any, str, str]]:
 
 @contextmanager
 def noting(ran: set[Any]) -> Iterator[None]:
-    """Add the code of every Python function that runs in this thread."""
+    """Add the code of every Python function that runs in this thread, and in those that begin."""
 
     def note(frame: Any, event: str, _: Any) -> None:
         if event == "call":
             ran.add(frame.f_code)
 
+    threading.setprofile(note)
     sys.setprofile(note)
     try:
         yield
     finally:
         sys.setprofile(None)
+        threading.setprofile(None)
 
 
 def with_data(app: FastAPI, log: logging.Logger) -> FastAPI:
@@ -81,13 +91,20 @@ def with_data(app: FastAPI, log: logging.Logger) -> FastAPI:
     @app.get("/data")
     async def data() -> list[Any]:
         log.info("asked for data")
-        return [*await _statements(app.state.pool), *await _commands(app.state.redis)]
+        answers = [*await _statements(app.state.pool), *await _commands(app.state.redis)]
+        return [*answers, *await asyncio.to_thread(_blocking_commands, app.state.blocking_redis)]
+
+    @app.get("/data-at-once")
+    async def data_at_once() -> list[Any]:
+        pool, client = app.state.pool, app.state.redis
+        return await asyncio.gather(pool.fetchval("SELECT 1"), client.get("weather:1"), pool.fetchval("SELECT 2"))
 
     return app
 
 
 async def _statements(pool: Any) -> list[Any]:
     answers: list[Any] = [await pool.fetchval("SELECT 1 + $1::int", 1), await pool.fetchval(query="SELECT 7")]
+    answers.append(await pool.fetchval(f'SELECT 8 AS "never seen {next(_numbers)}"'))
     async with pool.acquire() as connection:
         try:
             await connection.execute("SELECT 1/0")
@@ -117,27 +134,47 @@ async def _commands(client: Any) -> list[Any]:
     return answers
 
 
+def _blocking_commands(client: Any) -> list[Any]:
+    with client.pipeline() as pipeline:
+        answers = [client.get("weather:1"), *pipeline.get("weather:1").get("weather:none").execute()]
+    with client.pipeline() as pipeline:
+        try:
+            pipeline.lpush("weather:1", "x").execute()
+        except redis.ResponseError as error:
+            answers.append(str(error))
+    return answers
+
+
 @asynccontextmanager
 async def clients(app: FastAPI, database_url: str, redis_url: str) -> AsyncIterator[None]:
     async with (
         asyncpg.create_pool(database_url, min_size=1, max_size=1) as app.state.pool,
         redis.asyncio.Redis.from_url(redis_url, decode_responses=True) as app.state.redis,
     ):
-        yield
+        with redis.Redis.from_url(redis_url, decode_responses=True) as app.state.blocking_redis:
+            yield
 
 
 async def outcomes(app: Any) -> list[tuple[Any, ...]]:
     """What clients get, byte by byte, and what the application raises."""
-    calls = [await get(app, path, headers=HEADERS) for path in PATHS]
+    calls = [await exchange(app, {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, list(LIFE))]
+    calls += [await get(app, path, headers=HEADERS) for path in PATHS]
+    calls += [await get(app, path, headers=[ADMIN]) for path in ("/data", "/stream")]
     calls.append(await get(app, "/sub/things/x", headers=HEADERS[:1]))
     calls.append(await get(app, "/upload", "POST", b"x" * 10))
     incoming = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "hello"}]
-    calls += [await exchange(app, websocket_scope(path), list(incoming)) for path in ("/ws/7", "/ws-refused")]
+    incoming.append({"type": "websocket.disconnect", "code": 1001})
+    calls += [await exchange(app, websocket_scope(path, headers=[ADMIN]), list(incoming)) for path in SOCKETS]
     return [_seen(call) for call in calls]
 
 
 def _seen(call: Call) -> tuple[Any, ...]:
-    return call.plain, type(call.error)
+    """Every message as it was sent, less the headers that we add, and how the call ended."""
+    messages = [dict(message) for message in call.plain]
+    for message in messages:
+        if "headers" in message:
+            message["headers"] = [pair for pair in message["headers"] if pair[0] != b"server-timing"]
+    return messages, type(call.error), str(call.error)
 
 
 class Weather:
@@ -159,13 +196,21 @@ class Weather:
         async with clients(app, *self.urls):
             return await outcomes(app), printed.getvalue()
 
+    async def ran(self, mode: Mode) -> set[Any]:
+        """The code of every function that runs while it does the same observed, and rightly so."""
+        alone, ran = await self.alone(), set[Any]()
+        async with self.observed(mode) as work:
+            with noting(ran):
+                assert await work() == alone
+        return ran
+
     @asynccontextmanager
     async def observed(self, mode: Mode) -> AsyncIterator[Any]:
         """A function that has it do the same while it is observed."""
         printed = io.StringIO()
         app = self._service(printed)
         mode.prepare(app)
-        seen = observe(app)
+        seen = observe(app, timing=ServerTiming(b"session=", lambda cookies: True))
         ours = [AsyncPGInstrumentor(), RedisInstrumentor()]
         for instrumentor in ours:
             instrumentor.instrument(recorder=seen.recorder)

@@ -32,8 +32,11 @@ class Connection:
     async def receive(self) -> Message:
         """The server's next message, unchanged."""
         message = await self._receive()
-        if message["type"] == "websocket.disconnect":
-            self._stop()
+        try:
+            if message["type"] == "websocket.disconnect":
+                self._stop()
+        except Exception:
+            guard.caught("websocket message")
         return message
 
     async def send(self, message: Message) -> None:
