@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from math import inf, isclose
+from pathlib import Path
 
 import pytest
 
 from support.collector import GRPCCollector, HTTPCollector, attributes
 from support.otlp import Sending, point_at
 from support.pipelines import answer, line, trace, until
+from support.programs import need
 from watchglass.analysis.buckets import index_of
 from watchglass.meters import (
     DB_CLIENT_OPERATION_DURATION,
@@ -194,6 +197,26 @@ def test_headers_and_compression_are_those_of_the_standard_variables(
         assert (general.headers[0]["api-key"], general.headers[0]["content-encoding"]) == ("secret key", "gzip")
         assert of_logs.headers[0]["api-key"] == "of-logs"
         assert general.logs == []
+
+
+def test_a_collector_is_trusted_by_the_certificate_that_the_standard_variable_names(
+    monkeypatch: pytest.MonkeyPatch, sending: Callable[..., Sending], tmp_path: Path
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    files = ["-out", str(certificate), "-keyout", str(key)]
+    names = ["-subj", "/CN=collector", "-addext", "subjectAltName=IP:127.0.0.1"]
+    openssl = need("openssl", package="openssl")
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *names]
+    subprocess.run(made, check=True, capture_output=True)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # which go before, in the library that the exporter uses
+        monkeypatch.delenv(name, raising=False)
+    with HTTPCollector(certificate=(certificate, key)) as collector:
+        point_at(collector, monkeypatch)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(certificate))
+        one = sending()
+        one.otlp.offer_log(line("over TLS"))
+        until(lambda: bool(collector.lines()))
+        assert collector.lines()[0][1].body.string_value == "over TLS"
 
 
 def test_as_deltas_each_measurement_is_sent_once_also_when_requests_fail(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import grpc
@@ -56,10 +58,12 @@ def attributes(message: Any) -> dict[str, Any]:
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in message.attributes}
 
 
+@dataclass
 class HTTPCollector(Received):
-    """Answers POST /v1/traces, /v1/metrics, /v1/logs."""
+    """Answers POST /v1/traces, /v1/metrics, /v1/logs; by TLS where it is given a certificate and its key, in PEM."""
 
-    protocol = "http/protobuf"
+    protocol: ClassVar[str] = "http/protobuf"
+    certificate: tuple[Path, Path] | None = None
 
     def __enter__(self) -> Self:
         received = self
@@ -69,12 +73,17 @@ class HTTPCollector(Received):
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if self.certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*self.certificate)
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "https" if self.certificate else "http"
+        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
