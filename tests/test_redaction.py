@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from watchglass.redaction import (
+    attributes,
     fields,
     headers,
     is_secret_name,
@@ -354,6 +355,29 @@ def test_marks_without_a_key_are_made_with_that_of_the_process() -> None:
     finally:
         mark_with(None)
     assert text("from 203.0.113.77") == "from [ip]"
+
+
+def test_attributes_of_spans_keep_shapes_and_lose_what_they_hold() -> None:
+    kept = attributes({"db.system.name": "redis", "db.query.text": "SET user:ann hunter2\nGET x"})
+    assert kept["db.query.text"] == "SET ? ?\nGET ?"
+
+    kept = attributes(
+        {
+            "db.system": "postgresql",
+            "db.statement": "SELECT 'hunter2'",
+            "db.statement.parameters": "('hunter2',)",
+            "url.query": "a=1&access%5Ftoken=hunter2",
+            "url.full": "https://ann:hunter2@x/?token=hunter2",
+            "http.request.header.authorization": ("hunter2",),
+            "enduser.id": "ann@example.com",
+            "http.response.status_code": 200,
+        },
+        KEY,
+    )
+    assert "hunter2" not in repr(kept) and "ann" not in repr(kept)
+    assert kept["db.statement"] == "SELECT ?"
+    assert kept["url.query"] == "a=1&access_token=[redacted]"
+    assert kept["http.response.status_code"] == 200
 
 
 class Account:

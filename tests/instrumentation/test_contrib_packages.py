@@ -19,10 +19,10 @@ from starlette.middleware.cors import CORSMiddleware
 
 import watchglass
 from support.asgi import get
-from watchglass import guard, wiring
+from watchglass import guard, redaction, wiring
 from watchglass.errors import ExtraMissing
 from watchglass.instrumentation.contrib_packages import ContribPackages
-from watchglass.instrumentation.contrib_spans import ChildProvider, redacted
+from watchglass.instrumentation.contrib_spans import ChildProvider
 from watchglass.instrumentation.operations import spans_elsewhere
 from watchglass.instrumentation.request import Request, reset_current_request, set_current_request
 from watchglass.records import Trace
@@ -143,7 +143,7 @@ def test_outside_of_a_request_and_for_ourselves_there_is_none(tracer: Any, reque
 
 
 def test_literals_and_secrets_never_stay(request_here: Request) -> None:
-    kept = redacted(
+    kept = redaction.attributes(
         {
             "db.system": "postgresql",
             "db.statement": "SELECT 1 FROM users WHERE mail = 'ada@example.com'",

@@ -41,16 +41,16 @@ def of_scope(scope: Scope) -> dict[str, Any]:
     attributes: dict[str, Any] = {
         "http.request.method": method if method in KNOWN_METHODS else OTHER_METHOD,
         "url.path": safe_text(redaction.text(str(scope.get("path", "")), limit=PATH_LIMIT), PATH_LIMIT),
-        "url.scheme": safe_text(str(scope.get("scheme", "ws" if websocket else "http"))),
+        "url.scheme": _told(str(scope.get("scheme", "ws" if websocket else "http"))),
     }
     if method not in KNOWN_METHODS:
-        attributes["http.request.method_original"] = safe_text(method)
+        attributes["http.request.method_original"] = _told(method)
     if query := scope.get("query_string"):
         attributes["url.query"] = safe_text(redaction.query_string(query[: PATH_LIMIT * 2]), PATH_LIMIT)
     if websocket:
         attributes["network.protocol.name"] = "websocket"
     if version := scope.get("http_version"):
-        attributes["network.protocol.version"] = safe_text(str(version))
+        attributes["network.protocol.version"] = _told(str(version))
     attributes.update(_peers(scope))
     return attributes
 
@@ -88,14 +88,19 @@ def error_type(error: BaseException) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
+def _told(said: str) -> str:
+    """What a client says of itself and of us, which may be anything."""
+    return safe_text(redaction.text(said, limit=TEXT_LIMIT))
+
+
 def _peers(scope: Scope) -> dict[str, Any]:
     headers = dict(scope.get("headers") or ())
     attributes: dict[str, Any] = {}
     if agent := headers.get(b"user-agent"):
-        attributes["user_agent.original"] = safe_text(agent.decode("latin-1"))
+        attributes["user_agent.original"] = _told(agent.decode("latin-1"))
     address, port = _server(headers.get(b"host"), scope)
     if address:
-        attributes["server.address"] = safe_text(str(address))
+        attributes["server.address"] = _told(str(address))
         if port:
             attributes["server.port"] = port
     return attributes

@@ -8,26 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, SpanKind, StatusCode, Tracer, TracerProvider
 
-from watchglass import guard
+from watchglass import guard, redaction
 from watchglass.instrumentation.operations import error_type
 from watchglass.instrumentation.outbound import note_http
 from watchglass.instrumentation.providers import host_tracer
 from watchglass.instrumentation.request import Request, current_request, new_span_id
-from watchglass.redaction import fields, sql_shape
 
 _PLACE = "instrumentation.contrib"
-_TEXTS = ("db.statement", "db.query.text")
-_SYSTEMS = ("db.system", "db.system.name")
-_PARAMETERS = "db.statement.parameters"
 _MAX_NAME = 200
-_shape = lru_cache(maxsize=1_000)(sql_shape)
 
 
 class ChildProvider(TracerProvider):
@@ -136,7 +130,7 @@ class ChildSpan(Span):
             end = self._clock()
             if self._kind == "client":
                 note_http(self._attributes, self._start, end)
-            name, attributes = self._name[:_MAX_NAME], redacted(self._attributes)
+            name, attributes = redaction.text(self._name, None, _MAX_NAME), redaction.attributes(self._attributes)
             ids = self._context.span_id, self._parent_id
             self._request.add_child(name, self._start, end, attributes, self._error, *ids, self._kind)
         except Exception:
@@ -181,11 +175,3 @@ class ChildSpan(Span):
 def _below(request: Request, parent: SpanContext) -> SpanContext:
     flags = trace.TraceFlags(trace.TraceFlags.SAMPLED if request.sampled else trace.TraceFlags.DEFAULT)
     return SpanContext(request.trace_id, new_span_id(), False, flags, parent.trace_state)
-
-
-def redacted(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Contrib's attributes without what never leaves the process: it keeps the literals of statements."""
-    kept = {name: value for name, value in attributes.items() if name not in (*_TEXTS, _PARAMETERS)}
-    sql = any(kept.get(name) == "postgresql" for name in _SYSTEMS)
-    texts = {name: attributes[name] for name in _TEXTS if name in attributes}
-    return {**fields(kept), **{name: _shape(text) if sql else text for name, text in texts.items()}}

@@ -12,11 +12,14 @@ from watchglass.redaction.fields import fields, headers, query_string
 from watchglass.redaction.keys import looks_like_id, redis_key_shape
 from watchglass.redaction.names import REDACTED, is_secret_name
 from watchglass.redaction.personal import mark_with
+from watchglass.redaction.spans import attributes, command_shape
 from watchglass.redaction.sql import sql_shape
 from watchglass.redaction.text import text
 
 __all__ = [
     "REDACTED",
+    "attributes",
+    "command_shape",
     "fields",
     "headers",
     "is_secret_name",

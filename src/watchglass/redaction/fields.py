@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final, TypeGuard
 from urllib.parse import unquote_plus
@@ -37,7 +38,7 @@ def fields(
     for name, value in mapping.items():  # what nearly all fields are; the rest is left to the careful way below
         if name in skip:
             continue
-        if type(name) is not str or not name.isidentifier() or len(name) > _NAME_LIMIT or len(kept) >= _MAX_ITEMS:
+        if type(name) is not str or len(kept) >= _MAX_ITEMS or not _is_plain(name):
             break
         kind = type(value)
         if kind is str and len(value) <= VALUE_LIMIT:
@@ -74,7 +75,7 @@ class _Copy:
                 kept["…"] = f"{len(mapping) - len(kept)} more"
                 break
             plain = _name_of(name)
-            label = plain if len(plain) <= _NAME_LIMIT and plain.isidentifier() else text(plain, self._key, _NAME_LIMIT)
+            label = plain if _is_plain(plain) else text(plain, self._key, _NAME_LIMIT)
             kept[label] = REDACTED if is_hidden(secrecy(plain), value) else self._value(value, depth)
         for said, told in _SPELLED_OUT:
             if said in kept and told in kept and is_hidden(secrecy(str(kept[said])), mapping.get(told)):
@@ -114,6 +115,12 @@ class _Copy:
                 break
             kept.append(self._value(value, depth))
         return kept
+
+
+@lru_cache(maxsize=4096)
+def _is_plain(name: str) -> bool:
+    """Whether a name is shown as it is."""
+    return len(name) <= _NAME_LIMIT and text(name, None, _NAME_LIMIT) == name
 
 
 def is_hidden(degree: int, value: Any) -> bool:

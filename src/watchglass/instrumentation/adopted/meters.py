@@ -15,7 +15,7 @@ from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 
-from watchglass import guard
+from watchglass import guard, redaction
 from watchglass.analysis.buckets import SCALE
 from watchglass.instrumentation.adopted import grid
 from watchglass.instrumentation.adopted.scopes import is_ours
@@ -99,7 +99,7 @@ class AdoptedMeters:
         data = metric.data
         kind = _kind(data)
         for point in data.data_points:
-            found = self._series(metric, kind, point.attributes or {})
+            found = self._series(metric, kind, redaction.fields(point.attributes or {}))
             if found is not None:
                 self._record(kind, *found, point)
 
@@ -123,7 +123,7 @@ class AdoptedMeters:
             into.min, into.max = min(into.min, max(point.min, 0.0)), max(into.max, point.max)
 
     def _series(self, metric: Any, kind: Kind, attributes: Any) -> tuple[Meter, Values] | None:
-        """The series of our table, if it has this instrument; else one with the attributes that the point has."""
+        """The series of our table, if it has this instrument; else one with the (redacted) attributes of the point."""
         known = BY_NAME.get(metric.name)
         if known is not None and (known.kind, known.unit) == (kind, metric.unit):
             return known, tuple(_text(attributes.get(name)) for name in known.attributes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from opentelemetry.trace import StatusCode
@@ -18,7 +18,6 @@ MOST_WAITING = 10_000
 MARK = "/* watchglass:"
 """In every statement of Watchglass's own."""
 
-_QUERIES = ("url.query",)
 _STATEMENTS = ("db.query.text", "db.statement")
 _MINUTE_NS = 60_000_000_000
 
@@ -87,7 +86,7 @@ def record_of(span: Any, key: bytes | None = None) -> SpanRecord:
         span.kind.name.lower(),
         span.start_time,
         span.end_time or span.start_time,
-        _redacted(span.attributes or {}, key),
+        redaction.attributes(span.attributes or {}, key),
         _error(span),
     )
 
@@ -104,11 +103,4 @@ def _error(span: Any) -> str | None:
         return None
     told = (span.attributes or {}).get("error.type")
     thrown = [(event.attributes or {}).get("exception.type") for event in span.events if event.name == "exception"]
-    return str(told or next((name for name in reversed(thrown) if name), None) or "error")
-
-
-def _redacted(attributes: Mapping[str, Any], key: bytes | None) -> dict[str, Any]:
-    plain = redaction.fields(attributes, key, frozenset((*_QUERIES, *_STATEMENTS)))
-    queries = {name: redaction.query_string(str(attributes[name]), key) for name in _QUERIES if name in attributes}
-    statements = {name: redaction.sql_shape(str(attributes[name])) for name in _STATEMENTS if name in attributes}
-    return {**plain, **queries, **statements}
+    return redaction.text(str(told or next((name for name in reversed(thrown) if name), None) or "error"), None, 200)
