@@ -11,11 +11,12 @@ import atexit
 import os
 from typing import Any, TypeVar
 
-from watchglass import guard, redaction
+from watchglass import guard, redaction, termination
 from watchglass.api import paths
 from watchglass.api.context import Authorize
 from watchglass.api.invitation import invite
 from watchglass.errors import AlreadyObserving
+from watchglass.evidence import Evidence
 from watchglass.exporters.exports import Exports, instance_of
 from watchglass.exporters.workers.worker import Worker
 from watchglass.front import Front
@@ -87,6 +88,7 @@ class House:
         redaction.mark_with(settings.redaction_key)
         self.contrib = ContribPackages(settings.instrumentation == "contrib")
         self.recorder = Recorder(settings.max_series, idle_seconds=60 * settings.series_idle_minutes)
+        self.evidence = Evidence(settings, self.recorder)
         self.exports = Exports(
             settings,
             instance_of(settings),
@@ -97,10 +99,14 @@ class House:
             host_sends=host_sends_traces,
             host_sends_line=HostHandlers().send,
             sent_by_host=lambda: self.host_meters.sent_by_host,
+            take_errors=self.evidence.errors.take,
+            stored=self.evidence.exemplars.stored,
         )
         self.pipeline = self.exports.pipeline
-        self.worker = Worker(settings, lambda: self.pipeline.instance.instance_id, self.pipeline.collect)
+        identity, exemplars = lambda: self.pipeline.instance.instance_id, self.evidence.exemplars.now
+        self.worker = Worker(settings, identity, self.pipeline.collect, exemplars)
         self.recorder.before_retire(self.worker.retire)
+        self.evidence.join(self.pipeline, self.exports.offer_trace)
         self.pipeline.run_on_loop(ElectedJobs(settings, self.pipeline, self.recorder).run)
         self.runtime = RuntimeInstrumentor()
         self.budget = Budget(self.recorder, self.runtime.lag)
@@ -113,6 +119,7 @@ class House:
         self._serving = (0, 0)
         self.front = Front(settings, self.recorder, self.exports, self.worker, authorize, self._clashes)
         self.context, self.own_loop = self.front.context, self.front.own_loop
+        self.context.freeze = self.evidence.freezer.freeze
         self._instrument()
 
     def admit(self, app: App, inside: bool) -> App:
@@ -127,6 +134,7 @@ class House:
             own_exact=self._exact,
             own_prefixes=self._prefixes,
             budget=self.budget,
+            tail=self.evidence.tail,
             timing=self.front.timing(),
         )
         self.contrib.enter(app)
@@ -145,12 +153,14 @@ class House:
         self.runtime.watch_loop()
         if self._count(+1) > 1:
             return
+        termination.watch()
         self.host_meters.read()
         self.host_spans.meet()
         LoggingInstrumentor().meet()
+        self.evidence.start()
         self.exports.start()
         self.worker.start()
-        atexit.register(self._stop)
+        atexit.register(self._end)
         self.own_loop.run(invite(self.context))
 
     async def shut_down(self) -> None:
@@ -159,11 +169,12 @@ class House:
         if self._count(-1) > 0:
             return
         self.own_loop.stop()
-        await asyncio.to_thread(self._stop)
-        atexit.unregister(self._stop)
+        await asyncio.to_thread(self._end)
+        atexit.unregister(self._end)
 
     def close(self) -> None:
         """Undo everything: libraries are as they were, threads end."""
+        termination.forget()
         ours = RedisInstrumentor(), AsyncPGInstrumentor(), LoggingInstrumentor(), self.runtime, self.host_spans
         for instrumentor in (self.contrib, *ours):
             with guard.protected("close"):
@@ -172,7 +183,11 @@ class House:
         self.own_loop.stop()
         self._stop()
         self.host_meters.stop()
-        atexit.unregister(self._stop)
+        atexit.unregister(self._end)
+
+    def _end(self) -> None:
+        self.evidence.freezer.ended()
+        self._stop()
 
     def _stop(self) -> None:
         self.exports.stop()
@@ -182,14 +197,15 @@ class House:
         for instrumentor in (RedisInstrumentor(), AsyncPGInstrumentor(), self.contrib):
             with guard.protected("instrument"):
                 instrumentor.instrument(recorder=self.recorder)
-        offer_log = self.exports.offer_log if self.settings.capture_logs else None
+        hearing = self.evidence.hearing
+        offer_log = hearing(self.exports.offer_log) if self.settings.capture_logs else None
         with guard.protected("instrument"):
             blocked = self.settings.blocked_loop_seconds
             self.runtime.instrument(recorder=self.recorder, offer_log=offer_log, blocked_seconds=blocked)
         with guard.protected("instrument"):
             LoggingInstrumentor().instrument(
                 offer_log=offer_log,
-                offer_handled=self.exports.offer_handled_log,
+                offer_handled=hearing(self.exports.offer_handled_log),
                 level=self.settings.log_level,
                 key=self.settings.redaction_key,
             )

@@ -6,6 +6,7 @@ from typing import Any
 
 from watchglass.instrumentation import error_groups
 from watchglass.instrumentation.error_groups import FRESH, IDLE, MOST, OVERFLOW, ErrorGroups, frame_of
+from watchglass.instrumentation.exceptions import exception_text
 from watchglass.records import ErrorCount
 
 
@@ -65,7 +66,7 @@ def test_a_group_of_one_exception_is_that_one() -> None:
 
 def test_counts_are_told_once_and_the_text_when_it_is_new() -> None:
     clock = Clock()
-    groups = ErrorGroups(clock=clock)
+    groups = ErrorGroups(stack=exception_text, clock=clock)
     for _ in range(3):
         groups.of_exception(error_in(PLACE, "place('a')"), "ValueError")
         clock.now += 1
@@ -84,7 +85,7 @@ def test_counts_are_told_once_and_the_text_when_it_is_new() -> None:
 
 
 def test_nothing_secret_is_in_what_is_told() -> None:
-    groups = ErrorGroups(b"key")
+    groups = ErrorGroups(b"key", exception_text)
     groups.of_exception(error_in(PLACE, "place('Bearer abcdefghijklmnop1234567890')"), "ValueError")
     told = only(groups)
     assert "abcdefghijklmnop" not in told.message + told.stack
@@ -112,7 +113,7 @@ def test_groups_are_bounded_and_the_rest_is_counted() -> None:
 
 def test_idle_groups_make_room_and_lose_nothing() -> None:
     clock = Clock()
-    groups = ErrorGroups(clock=clock)
+    groups = ErrorGroups(stack=exception_text, clock=clock)
     groups.of_status("500", "GET /old")
     held = groups._groups[next(iter(groups._groups))]
     groups.take()

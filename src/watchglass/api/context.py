@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from watchglass.api.tokens import Tokens
 from watchglass.jobs.doctor.findings import Finding
-from watchglass.records import Collect
+from watchglass.records import Collect, Incident
 from watchglass.settings import Settings
 from watchglass.store.access import Access
 from watchglass.store.reader import Reader
@@ -25,6 +25,9 @@ Authorize = Callable[[Request], Any]
 which runs on the host's loop."""
 
 
+Freeze = Callable[[Any, str], Awaitable[Incident | None]]
+"""Freezes the black box of this process, for a reason and under a title, into an incident; None where it has none."""
+
 ALL_SERVICES = "all services"
 
 
@@ -34,8 +37,9 @@ class Context:
 
     `reader` and `access` are None without a database; both are used on the loop that serves only. `render_metrics`
     takes an Accept header and gives the exposition and its content type; `collect` reads the meters of this process,
-    and `recorder` takes what is recorded by hand (both None in `watchglass serve`); `findings` is what doctor finds.
-    `aside` says that it is not a process of the service that answers, but `watchglass serve`.
+    `recorder` takes what is recorded by hand, and `freeze` freezes its black box (all None in `watchglass serve`);
+    `findings` is what doctor finds. `aside` says that it is not a process of the service that answers, but `watchglass
+    serve`.
     """
 
     settings: Settings
@@ -48,6 +52,7 @@ class Context:
     recorder: Recorder | None = None
     aside: bool = False
     authorize: Authorize | None = None
+    freeze: Freeze | None = None
     clock: Callable[[], float] = time.time
     tokens: Tokens = field(init=False)
 

@@ -12,7 +12,8 @@ from uuid import uuid4
 from watchglass.exporters.otlp.destinations import destinations
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.exporters.status import PipelineStatus
-from watchglass.records import Collect, Instance, LogRecord, State, Trace
+from watchglass.exporters.waiting import Errors
+from watchglass.records import Batch, Collect, Instance, LogRecord, State, Trace
 from watchglass.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class Exports:
 
     `collect`, `retire` and `overflowed` are the recorder's; `dropped` is told signal, reason and number of what OTLP
     lost. What the host sends by OTLP itself is not sent again: `host_sends` says whether that is so of traces,
-    `host_sends_line` of a line that its logging handlers get, `sent_by_host` of which metrics.
+    `host_sends_line` of a line that its logging handlers get, `sent_by_host` of which metrics. `take_errors` and
+    `stored` are the pipeline's.
     """
 
     def __init__(
@@ -39,11 +41,21 @@ class Exports:
         host_sends: Callable[[], bool] = bool,
         host_sends_line: Callable[[LogRecord], bool] = lambda record: False,
         sent_by_host: Callable[[], frozenset[str]] = frozenset,
+        take_errors: Errors = tuple,
+        stored: Callable[[Batch], None] = lambda batch: None,
     ) -> None:
         self._retire = retire
         self._host_sends = host_sends
         self._host_sends_line = host_sends_line
-        self.pipeline = Pipeline(settings, instance, collect, retire=self.retire, overflowed=overflowed)
+        self.pipeline = Pipeline(
+            settings,
+            instance,
+            collect,
+            retire=self.retire,
+            overflowed=overflowed,
+            take_errors=take_errors,
+            stored=stored,
+        )
         self.otlp: OtlpExport | None = None
         found = destinations(settings.opentelemetry)
         if found:

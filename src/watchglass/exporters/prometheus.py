@@ -14,10 +14,11 @@ from functools import cache, lru_cache
 from prometheus_client import Metric, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as OfClient
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
-from watchglass.exporters.workers.totals import Total, Totals, edges, exposed
+from watchglass.exporters.workers.totals import BEYOND, Exemplars, Total, Totals, edges, exposed
 from watchglass.meters import Meter
 from watchglass.records import Attributes, State
 from watchglass.store.text import storable
@@ -104,16 +105,26 @@ def _family(series: Sequence[tuple[Meter, Attributes, Total]]) -> Metric:
 
 def _histogram(name: str, labels: dict[str, str], total: Total, unit: str) -> Iterator[Sample]:
     """Cumulative counts at each edge, which is the upper bound of a bucket of the grid."""
-    left = sorted((total.bins or {}).items(), reverse=True)
+    bins, exemplars = total.bins or {}, total.exemplars or {}
+    left = sorted(bins.items(), reverse=True)
     count = 0
     for edge in edges(unit):
         while left and left[-1][0] <= edge:
             count += left.pop()[1]
-        yield Sample(f"{name}_bucket", {**labels, "le": _edge(edge)}, count)
+        shown = _exemplar(exemplars, edge) if bins.get(edge) else None
+        yield Sample(f"{name}_bucket", {**labels, "le": _edge(edge)}, count, None, shown)
     count += sum(number for _, number in left)
-    yield Sample(f"{name}_bucket", {**labels, "le": "+Inf"}, count)
+    yield Sample(f"{name}_bucket", {**labels, "le": "+Inf"}, count, None, _exemplar(exemplars, BEYOND))
     yield Sample(f"{name}_sum", labels, total.sum)
     yield Sample(f"{name}_count", labels, count)
+
+
+def _exemplar(exemplars: Exemplars, edge: int) -> OfClient | None:
+    """The exemplar of a bucket, in OpenMetrics alone: the text format has no place for one."""
+    found = exemplars.get(edge)
+    if found is None:
+        return None
+    return OfClient({"trace_id": found.trace_id, "span_id": found.span_id}, found.value, found.time)
 
 
 @cache

@@ -49,12 +49,21 @@ class _Group:
 
 
 class ErrorGroups:
-    """Counts errors. `key` marks addresses in their texts, `clock` gives unix seconds."""
+    """Counts errors. `key` marks addresses in their texts, `clock` gives unix seconds.
 
-    def __init__(self, key: bytes | None = None, clock: Callable[[], float] = time.time) -> None:
+    `stack` puts an exception into words, redacted; without it stacks are empty.
+    """
+
+    def __init__(
+        self,
+        key: bytes | None = None,
+        stack: Callable[[BaseException, bytes | None], str] = lambda error, key: "",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.total = 0
         """Errors since the process started."""
         self._key = key
+        self._stack = stack
         self._clock = clock
         self._groups: dict[str, _Group] = {}
         self._leaving: list[_Group] = []
@@ -101,13 +110,11 @@ class ErrorGroups:
         return group
 
     def _worded(self, error: BaseException) -> tuple[str, str]:
-        from watchglass.instrumentation.exceptions import exception_text  # which knows what observes a request
-
         try:
             message = redaction.text(str(error), self._key, _MESSAGE)
         except Exception:  # an exception that cannot be shown
             message = ""
-        return message, exception_text(error, self._key)
+        return message, self._stack(error, self._key)
 
 
 def frame_of(error: BaseException) -> str:

@@ -47,3 +47,16 @@ WHERE service_name = $1 AND (time < now() - make_interval(days => $2) OR id IN (
     ) AS placed
     WHERE place > $3 OR (reason = 'sigterm' AND of_reason > $4)
 ));
+
+-- name: running_statements
+-- What the clients of the connected database are executing, or hold a transaction open after, longest first.
+SELECT
+    pid, state, wait_event_type, wait_event, application_name, query,
+    extract(epoch FROM clock_timestamp() - query_start)::float8 AS seconds,
+    extract(epoch FROM clock_timestamp() - xact_start)::float8 AS transaction_seconds,
+    pg_blocking_pids(pid) AS blocked_by
+FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'
+    AND application_name NOT LIKE 'watchglass %'
+ORDER BY query_start
+LIMIT 100;

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from watchglass.exporters.workers.totals import Totals, added, bounded, exposed, lasting, since
+from watchglass.exporters.workers.totals import Exemplars, Key, Totals, added, bounded, exposed, lasting, marked, since
 from watchglass.records import Collect, State
 
 _PATIENCE = 20
@@ -13,11 +13,12 @@ _PATIENCE = 20
 
 
 class Accounts:
-    """The totals of a process, which never fall, although idle series leave its memory."""
+    """The totals of a process, which never fall, although idle series leave its memory; with its exemplars."""
 
-    def __init__(self, collect: Collect, most: int) -> None:
+    def __init__(self, collect: Collect, most: int, exemplars: Callable[[], Mapping[Key, Exemplars]] = dict) -> None:
         self._collect = collect
         self._most = most
+        self._exemplars = exemplars
         self.fresh()
 
     def fresh(self) -> None:
@@ -53,7 +54,7 @@ class Accounts:
             time.sleep(0.001)
             totals = self._now()
         self._last = totals
-        return since(totals, self._start)
+        return marked(since(totals, self._start), self._exemplars())
 
     def _now(self) -> Totals:
         retired = self._retired

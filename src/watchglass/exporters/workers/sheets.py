@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
-from watchglass.exporters.workers.totals import Key, Total, Totals, added, lasting, meter_of
+from watchglass.exporters.workers.totals import Exemplar, Exemplars, Key, Total, Totals, added, lasting, meter_of
 from watchglass.meters import Meter
 
-FORMAT = 1
+FORMAT = 2
 LARGEST = 64 * 1024 * 1024
 """Bytes of a sheet; a larger one is not read."""
 
@@ -93,7 +93,8 @@ def _lines(totals: Mapping[Key, Total]) -> Iterator[list[Any]]:
     by_meter: dict[Meter, list[Any]] = {}
     for (meter, attributes), total in totals.items():
         bins = None if total.bins is None else [*total.bins.items()]
-        by_meter.setdefault(meter, []).append([attributes, total.sum, bins])
+        marks = [[[edge, *astuple(one)] for edge, one in total.exemplars.items()]] if total.exemplars else []
+        by_meter.setdefault(meter, []).append([attributes, total.sum, bins, *marks])
     for meter, series in by_meter.items():
         left = iter(series)
         while some := list(islice(left, _SERIES_A_LINE)):
@@ -103,9 +104,13 @@ def _lines(totals: Mapping[Key, Total]) -> Iterator[list[Any]]:
 def _series(lines: Iterable[Any]) -> Iterator[tuple[Key, Total]]:
     for definition, series in lines:
         meter = meter_of(*definition)
-        for attributes, total, bins in series:
+        for attributes, total, bins, *marks in series:
             key = meter, tuple((name, value) for name, value in attributes)
-            yield key, Total(total, None if bins is None else dict(bins))
+            yield key, Total(total, None if bins is None else dict(bins), _exemplars(marks[0]) if marks else None)
+
+
+def _exemplars(marks: Iterable[Any]) -> Exemplars:
+    return {edge: Exemplar(*one) for edge, *one in marks}
 
 
 def _digest(body: bytes) -> bytes:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import fsum, inf, isfinite, nextafter
 
-from watchglass.analysis.buckets import PER_DOUBLING
+from watchglass.analysis.buckets import PER_DOUBLING, index_of
 from watchglass.exporters.projection import OVERFLOW, attributes_of
 from watchglass.meters import BY_NAME, Across, Kind, Meter
 from watchglass.records import Attributes, State, Values
@@ -23,11 +23,26 @@ Key = tuple[Meter, Attributes]
 
 
 @dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A measurement of which a trace is kept: its value, the unix time it was at, and the ids in hexadecimal."""
+
+    value: float
+    time: float
+    trace_id: str
+    span_id: str
+
+
+Exemplars = dict[int, Exemplar]
+"""The newest of a series by the edge that bounds its bucket above."""
+
+
+@dataclass(frozen=True, slots=True)
 class Total:
     """The value of a series; of a histogram its sum, and in `bins` its counts by the edge that bounds them above."""
 
     sum: float
     bins: dict[int, int] | None = None
+    exemplars: Exemplars | None = None
 
 
 Totals = dict[Key, Total]
@@ -46,20 +61,38 @@ def edges(unit: str) -> tuple[int, ...]:
 
 def exposed(states: Iterable[State]) -> Totals:
     """The totals of a process; states that differ in nothing that is exposed are one."""
-    return added((_key(state.meter, state.values), Total(state.sum, bins_of(state))) for state in states)
+    return added((key_of(state.meter, state.values), Total(state.sum, bins_of(state))) for state in states)
 
 
 def added(parts: Iterable[tuple[Key, Total]], *, up: bool = False) -> Totals:
-    """The sum of each series, in order of appearance; `up` where it will be added to again."""
+    """The sum of each series, in order of appearance; `up`, and without exemplars, where it will be added to again."""
     terms: dict[Key, list[float]] = {}
     bins: dict[Key, dict[int, int]] = {}
+    exemplars: dict[Key, Exemplars] = {}
     for key, total in parts:
+        if total.exemplars is not None and not up:
+            exemplars[key] = newest(exemplars.get(key, {}), total.exemplars)
         terms.setdefault(key, []).append(total.sum)
         if total.bins is not None:
             into = bins.setdefault(key, {})
             for edge, count in total.bins.items():
                 into[edge] = into.get(edge, 0) + count
-    return {key: Total(_sum(found, up), bins.get(key)) for key, found in terms.items()}
+    return {key: Total(_sum(found, up), bins.get(key), exemplars.get(key)) for key, found in terms.items()}
+
+
+def newest(one: Exemplars, other: Exemplars) -> Exemplars:
+    """Of each bucket the newer exemplar."""
+    found = dict(one)
+    for edge, exemplar in other.items():
+        if edge not in found or exemplar.time > found[edge].time:
+            found[edge] = exemplar
+    return found
+
+
+def marked(totals: Totals, exemplars: Mapping[Key, Exemplars]) -> Totals:
+    """The totals, with exemplars where there are any."""
+    found = {key: replace(totals[key], exemplars=of_key) for key, of_key in exemplars.items() if key in totals}
+    return {**totals, **found} if found else totals
 
 
 def lasting(totals: Mapping[Key, Total]) -> Iterable[tuple[Key, Total]]:
@@ -89,9 +122,15 @@ def meter_of(name: str, kind: Kind, unit: str, description: str, across: Across)
 
 
 @lru_cache(maxsize=100_000)
-def _key(meter: Meter, values: Values) -> Key:
+def key_of(meter: Meter, values: Values) -> Key:
+    """The series that these values of the meter's attributes are exposed as."""
     one = meter_of(meter.name, meter.kind, meter.unit, meter.description, meter.across)
     return one, attributes_of(meter, values, meter.exposed)
+
+
+def edge_above(unit: str, value: float) -> int:
+    """The edge that bounds the bucket of a value above."""
+    return _edges_above(unit)[index_of(value)]
 
 
 def bins_of(state: State) -> dict[int, int] | None:
@@ -99,9 +138,9 @@ def bins_of(state: State) -> dict[int, int] | None:
     if state.buckets is None:
         return None
     bins: dict[int, int] = {}
-    edge_above = _edges_above(state.meter.unit)
+    edges_above = _edges_above(state.meter.unit)
     for index, count in state.buckets.items():
-        edge = edge_above[index]
+        edge = edges_above[index]
         bins[edge] = bins.get(edge, 0) + count
     return bins
 
@@ -125,10 +164,10 @@ def _edges_above(unit: str) -> _EdgesAbove:
 
 def _less(total: Total, start: Total) -> Total:
     if total.bins is None:
-        return Total(max(0.0, total.sum - start.sum))
+        return Total(max(0.0, total.sum - start.sum), None, total.exemplars)
     before = start.bins or {}
     bins = {edge: max(0, count - before.get(edge, 0)) for edge, count in total.bins.items()}
-    return Total(max(0.0, total.sum - start.sum), bins)
+    return Total(max(0.0, total.sum - start.sum), bins, total.exemplars)
 
 
 def _sum(terms: list[float], up: bool) -> float:

@@ -8,7 +8,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from weakref import WeakSet
 
@@ -21,7 +21,7 @@ from watchglass.exporters.workers.gathering import gather
 from watchglass.exporters.workers.membership import Membership, join, leave
 from watchglass.exporters.workers.past import fold
 from watchglass.exporters.workers.sheets import Sheet, across, encode
-from watchglass.exporters.workers.totals import Totals
+from watchglass.exporters.workers.totals import Exemplars, Key, Totals
 from watchglass.records import Collect, State
 from watchglass.settings import Settings
 
@@ -36,10 +36,16 @@ class Worker:
     no folder, it answers for itself.
     """
 
-    def __init__(self, settings: Settings, identity: Callable[[], str], collect: Collect) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Callable[[], str],
+        collect: Collect,
+        exemplars: Callable[[], Mapping[Key, Exemplars]] = dict,
+    ) -> None:
         self._settings = settings
         self._identity = identity
-        self._accounts = Accounts(collect, settings.max_series)
+        self._accounts = Accounts(collect, settings.max_series, exemplars)
         self._fresh()
         _all.add(self)
 

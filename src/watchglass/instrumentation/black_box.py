@@ -1,0 +1,172 @@
+"""The last minutes of a process in full detail: every request with its spans, kept or not, and every log line.
+
+It holds what was made anyway, by reference. A request costs an appending and an addition; the oldest leave when there
+is too much, or when they are older than the setting says.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, Final
+
+from watchglass import redaction
+from watchglass.instrumentation.request import Request
+from watchglass.instrumentation.tail import children_of
+from watchglass.records import LogRecord
+from watchglass.settings import Settings
+
+A_REQUEST: Final = 1_000
+A_CHILD: Final = 250
+A_LINE: Final = 600
+"""Bytes in memory, about: a request without children, one of them, a log line without its text."""
+
+FOR_LOGS: Final = 0.25
+"""The part of the memory that is for log lines."""
+
+MAX_FRAMES: Final = 50
+
+_PATH = 1_024
+
+
+class BlackBox:
+    """`request` and `log` are told by the threads of the service. `clock` gives unix seconds."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self.seconds = settings.black_box_seconds
+        self.active = self.seconds > 0
+        self._key = settings.redaction_key
+        self._clock = clock
+        self._most = settings.black_box_bytes * (1 - FOR_LOGS)
+        self._most_logs = settings.black_box_bytes * FOR_LOGS
+        self._requests: deque[Request] = deque()
+        self._logs: deque[LogRecord] = deque()
+        self._weight = self._weight_of_logs = 0.0
+
+    def request(self, request: Request) -> None:
+        """Hold a request that ended."""
+        request.span = request.work = request.folded = None
+        self._requests.append(request)
+        self._weight += A_REQUEST + A_CHILD * len(request.children)
+        while self._weight > self._most:
+            self._drop_request()
+
+    def log(self, record: LogRecord) -> None:
+        """Hold a log line."""
+        self._logs.append(record)
+        self._weight_of_logs += _weight(record)
+        while self._weight_of_logs > self._most_logs:
+            self._drop_log()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._requests.clear()
+        self._logs.clear()
+        self._weight = self._weight_of_logs = 0.0
+
+    def trim(self) -> None:
+        """Let go of what is too old. From time to time, by any one thread."""
+        since = (self._clock() - self.seconds) * 1e9
+        while (requests := self._requests) and requests[0].time_ns(requests[0].end) < since:
+            self._drop_request()
+        while self._logs and self._logs[0].time_ns < since:
+            self._drop_log()
+
+    def requests(self) -> Iterator[dict[str, Any]]:
+        """The requests that it holds, newest first, as documents."""
+        return (self._document(request) for request in reversed(self._requests.copy()))
+
+    def logs(self) -> Iterator[dict[str, Any]]:
+        """The log lines that it holds, newest first, as documents."""
+        return (_line(record) for record in reversed(self._logs.copy()))
+
+    def _drop_request(self) -> None:
+        try:
+            self._weight -= A_REQUEST + A_CHILD * len(self._requests.popleft().children)
+        except IndexError:  # another thread was faster
+            self._weight = 0.0
+
+    def _drop_log(self) -> None:
+        try:
+            self._weight_of_logs -= _weight(self._logs.popleft())
+        except IndexError:
+            self._weight_of_logs = 0.0
+
+    def _document(self, request: Request) -> dict[str, Any]:
+        return {
+            **described(request),
+            "path": redaction.text(request.path, self._key, _PATH),
+            "duration": max(0.0, request.end - request.start),
+            "status": request.status,
+            "error_type": request.error,
+            "error_group": request.error_group,
+        }
+
+
+def described(request: Request) -> dict[str, Any]:
+    """What is known of a request, ended or not; spans in seconds since its start."""
+    return {
+        "trace_id": request.trace_hex,
+        "span_id": request.span_hex,
+        "parent_id": None if request.parent_id is None else f"{request.parent_id:016x}",
+        "time": request.start_ns / 1e9,
+        "method": request.method,
+        "route": request.route,
+        "dropped_spans": request.dropped_children,
+        "spans": [
+            {
+                "span_id": f"{span.span_id:016x}",
+                "parent_id": f"{span.parent_id or 0:016x}",
+                "name": span.name,
+                "kind": span.kind,
+                "start": (span.start_ns - request.start_ns) / 1e9,
+                "duration": (span.end_ns - span.start_ns) / 1e9,
+                "attributes": span.attributes,
+                "error": span.error,
+            }
+            for span in children_of(request)
+        ],
+    }
+
+
+def stacks() -> list[dict[str, Any]]:
+    """What each thread of the process is doing now: file, line and function of its frames, never a variable."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    me = threading.get_ident()
+    return [
+        {"thread": names.get(ident, str(ident)), "frames": _frames(frame)}
+        for ident, frame in sys._current_frames().items()
+        if ident != me
+    ]
+
+
+def _frames(frame: FrameType | None) -> list[str]:
+    """Outermost first."""
+    found: list[str] = []
+    while frame is not None and len(found) < MAX_FRAMES:
+        code = frame.f_code
+        found.append(f"{code.co_filename}:{frame.f_lineno} {getattr(code, 'co_qualname', code.co_name)}")
+        frame = frame.f_back
+    return found[::-1]
+
+
+def _line(record: LogRecord) -> dict[str, Any]:
+    return {
+        "time": record.time_ns / 1e9,
+        "severity": record.severity,
+        "level": record.level,
+        "logger": record.logger,
+        "message": record.message,
+        "fields": record.fields,
+        "trace_id": record.trace_id,
+        "span_id": record.span_id,
+        "exception": record.exception,
+    }
+
+
+def _weight(record: LogRecord) -> int:
+    return A_LINE + len(record.message) + len(record.exception or "") + 150 * len(record.fields)

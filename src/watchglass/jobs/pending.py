@@ -1,0 +1,102 @@
+"""The requests that have been running for a while, noted in the store while they do.
+
+They are written every few seconds while there are any, and go when they end. A process that is killed leaves them
+behind: those never ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from watchglass import sql
+from watchglass.errors import WatchglassError
+from watchglass.exporters.pipeline import Pipeline
+from watchglass.instrumentation.attributes import span_name
+from watchglass.instrumentation.black_box import described
+from watchglass.instrumentation.request import Request
+from watchglass.store.connection import transaction
+from watchglass.store.text import storable, storable_json
+
+if TYPE_CHECKING:
+    from watchglass.store.connection import Connection
+
+SLOW: Final = 2.0
+"""Seconds after which a request is noted."""
+
+LOOK_SECONDS: Final = 1.0
+EVERY: Final = 5.0
+"""Seconds after which those that go on running are noted again, with what was done for them meanwhile."""
+
+MOST: Final = 100
+MOST_SPANS: Final = 100
+"""Requests of a process, and spans of each, that are noted: those that began first, and those that ended last."""
+
+
+class PendingRequests:
+    """`open_requests` gives the requests of a process that are being handled. `run` is for `Pipeline.run_on_loop`."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        open_requests: Callable[[], Sequence[Request]],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """The clock is the recorder's."""
+        self._pipeline = pipeline
+        self._open = open_requests
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Look for as long as the pipeline runs; at the end, whatever still runs is being let go in order."""
+        noted: set[int] = set()
+        written = 0.0
+        try:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                running = self._running()
+                now = {request.span_id for request in running}
+                if now != noted or (now and time.monotonic() - written >= EVERY):
+                    await self._note(running)
+                    noted, written = now, time.monotonic()
+        finally:
+            if noted:
+                with suppress(WatchglassError):
+                    await self._note([])
+
+    def _running(self) -> list[Request]:
+        """Those whose duration has not ended, oldest first: a stream that began to flow is not waited for."""
+        since = self._clock() - SLOW
+        found = [request for request in self._open() if request.start <= since and request.work is not None]
+        return sorted(found, key=lambda request: request.start)[:MOST]
+
+    async def _note(self, running: Sequence[Request]) -> None:
+        async with self._pipeline.borrow() as connection:
+            await note(connection, self._pipeline.instance.instance_id, running)
+
+
+async def note(connection: Connection, instance: str, running: Sequence[Request]) -> None:
+    """Have these requests of a process in the store, and no others."""
+    rows = [_row(request) for request in running]
+    columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(7)]
+    async with transaction(connection, seconds=5.0):
+        await connection.execute(sql.load("pending")["set_pending"], instance, *columns)
+
+
+def _row(request: Request) -> tuple[Any, ...]:
+    document = described(request)
+    spans = document["spans"][-MOST_SPANS:]
+    return (
+        bytes.fromhex(request.trace_hex),
+        bytes.fromhex(request.span_hex),
+        storable(span_name(request)),
+        storable(request.method),
+        storable(request.route) if request.route else None,
+        datetime.fromtimestamp(request.start_ns / 1e9, UTC),
+        json.dumps([json.loads(storable_json(span)) for span in spans]),
+    )
