@@ -19,11 +19,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from support.collector import HTTPCollector
 from support.pipelines import fetch, select, until
 from watchglass.demo.servers.process import free_port
 from watchglass.entry_points import Standalone
 from watchglass.instrumentation.adopted import grid
-from watchglass.meters import HTTP_SERVER_REQUEST_DURATION, WATCHGLASS_DROPPED, Meter
+from watchglass.meters import GC_COLLECTIONS, HTTP_SERVER_REQUEST_DURATION, WATCHGLASS_DROPPED, Meter
 from watchglass.settings import Settings
 
 TESTS = Path(__file__).parent
@@ -32,8 +33,9 @@ WEIGHT = Meter("shop.weight", "histogram", "kg", "")
 
 
 @contextmanager
-def instrumented(dsn: str, folder: Path, application: str, *exporters: str) -> Iterator[str]:
-    """`uvicorn application` under opentelemetry-instrument, with nothing set but the database; its base URL."""
+def instrumented(dsn: str, folder: Path, application: str, *exporters: str, collector: str = "") -> Iterator[str]:
+    """`uvicorn application` under opentelemetry-instrument, with nothing set but the database, and the collector if
+    there is one; its base URL."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("opentelemetry-instrument")), *exporters]
     log = folder / "service.log"
@@ -47,7 +49,10 @@ def instrumented(dsn: str, folder: Path, application: str, *exporters: str) -> I
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "OTEL_BLRP_SCHEDULE_DELAY": "100",
         "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "true",
+        "OTEL_METRIC_EXPORT_INTERVAL": "500",
     }
+    if collector:
+        variables |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
     with log.open("wb") as out:
         arguments = ["uvicorn", application, "--port", str(port), "--log-level", "warning"]
         process = subprocess.Popen([*command, *arguments], stdout=out, stderr=out, env=variables)
@@ -69,6 +74,8 @@ def serves(process: subprocess.Popen[bytes], url: str, log: Path) -> bool:
 
 
 ALL = [f"--{signal}_exporter=watchglass" for signal in ("traces", "metrics", "logs")]
+BOTH = [f"{option},otlp_proto_http" for option in ALL]
+OTLP = [f"--{signal}_exporter=otlp" for signal in ("traces", "metrics", "logs")]
 
 
 def test_the_exporters_go_by_the_name_of_watchglass() -> None:
@@ -136,10 +143,65 @@ def test_an_observed_service_under_opentelemetry_instrument_is_in_the_store_once
     assert sold.sum == 10
     answered = {group.key: group.count for group in select(store_url, HTTP_SERVER_REQUEST_DURATION, by=("http.route",))}
     assert answered[("/items/{number}",)] == 5
-    [trace] = fetch(store_url, "SELECT spans::text FROM watchglass.traces WHERE name = 'GET /items/{number}'")
-    spans = {span["name"]: span["kind"] for span in json.loads(trace["spans"])}
-    assert spans == {"GET /items/{number}": "server", "packing": "internal"}
+    for spans in traces_of_items(store_url):
+        assert {span["name"]: span["kind"] for span in spans} == {
+            "GET /items/{number}": "server",
+            "packing": "internal",
+        }
     [lines] = fetch(store_url, "SELECT count(*) AS number FROM watchglass.logs WHERE message LIKE 'packed%'")
     assert lines["number"] == 5
     [instances] = fetch(store_url, "SELECT count(*) AS number FROM watchglass.instances")
     assert instances["number"] == 1
+
+
+def test_an_observed_service_that_sends_by_otlp_itself_is_at_the_collector_once(store_url: str, tmp_path: Path) -> None:
+    with (
+        HTTPCollector() as collector,
+        instrumented(store_url, tmp_path, "support.observed_service:app", *OTLP, collector=collector.endpoint) as url,
+    ):
+        for number in range(3):
+            assert httpx.get(f"{url}/items/{number}").json() == number
+        until(lambda: len(packed(collector)) >= 3 and bool(collector.found(GC_COLLECTIONS.name)))
+        until(lambda: [span.name for span in collector.spans()].count("packing") >= 3)
+    sent = collector.spans()
+    assert len({span.span_id for span in sent}) == len(sent)
+    assert [span.name for span in sent if span.kind == 2 and "items" in span.name] == ["GET /items/{number}"] * 3
+    assert sorted(packed(collector)) == ["packed 0", "packed 1", "packed 2"]
+    ways = {
+        scope.scope.name
+        for request in collector.metrics
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name == SOLD.name
+    }
+    assert ways == {"shop"}
+    for spans in traces_of_items(store_url):
+        assert {span["name"] for span in spans} == {"GET /items/{number}", "packing"}
+
+
+def traces_of_items(dsn: str) -> list[list[dict[str, object]]]:
+    """The spans of each trace that is kept: one for each band of latency."""
+    found = fetch(dsn, "SELECT trace_id, spans::text FROM watchglass.traces WHERE name = 'GET /items/{number}'")
+    assert found
+    assert len({row["trace_id"] for row in found}) == len(found)
+    return [json.loads(row["spans"]) for row in found]
+
+
+def packed(collector: HTTPCollector) -> list[str]:
+    return [text for _, line in collector.lines() if (text := line.body.string_value).startswith("packed")]
+
+
+def test_a_plain_service_may_have_exporters_beside_watchglass(store_url: str, tmp_path: Path) -> None:
+    with (
+        HTTPCollector() as collector,
+        instrumented(store_url, tmp_path, "support.plain_service:app", *BOTH, collector=collector.endpoint) as url,
+    ):
+        assert httpx.get(f"{url}/items/1").json() == 1
+        until(lambda: bool(packed(collector) and collector.found(SOLD.name) and collector.spans()))
+    [sold] = select(store_url, SOLD)
+    assert sold.sum == 2
+    [trace] = fetch(store_url, "SELECT spans::text FROM watchglass.traces WHERE name = 'GET /items/{number}'")
+    assert "packing" in trace["spans"]
+    [line] = fetch(store_url, "SELECT message FROM watchglass.logs WHERE message LIKE 'packed%'")
+    assert line["message"] == "packed 1"

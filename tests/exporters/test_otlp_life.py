@@ -59,6 +59,11 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         ),
         ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://logs:4318/v1/logs"}, {"logs": "http/protobuf"}),
         ({"OTEL_TRACES_EXPORTER": "console, otlp"}, {"traces": "http/protobuf"}),
+        ({"OTEL_TRACES_EXPORTER": "watchglass,otlp_proto_grpc"}, {"traces": "grpc"}),
+        (
+            {"OTEL_LOGS_EXPORTER": "otlp_proto_http", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            {"logs": "http/protobuf"},
+        ),
         (
             {**BASE, "OTEL_TRACES_EXPORTER": "watchglass", "OTEL_LOGS_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "x"},
             {},

@@ -24,6 +24,9 @@ _PACKAGES = {
     "grpc": "opentelemetry.exporter.otlp.proto.grpc",
     "http/protobuf": "opentelemetry.exporter.otlp.proto.http",
 }
+_NAMED = {"otlp": None, "otlp_proto_grpc": "grpc", "otlp_proto_http": "http/protobuf"}
+"""Exporters by the names that OpenTelemetry's SDK for Python knows, and the protocol that is in the name."""
+
 _CLASSES = {
     "traces": ("trace_exporter", "OTLPSpanExporter"),
     "metrics": ("metric_exporter", "OTLPMetricExporter"),
@@ -92,16 +95,22 @@ def obstacle(destination: Destination) -> str | None:
 
 
 def _is_wanted(signal: Signal, variables: Mapping[str, str]) -> bool:
-    named = variables.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
+    named = _named(signal, variables)
     if named:
-        return "otlp" in (name.strip() for name in named.split(","))
+        return not _NAMED.keys().isdisjoint(named)
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
     return any(variables.get(name, "").strip() for name in endpoints)
 
 
+def _named(signal: Signal, variables: Mapping[str, str]) -> list[str]:
+    names = variables.get(f"OTEL_{signal.upper()}_EXPORTER", "").split(",")
+    return [name.strip() for name in names if name.strip()]
+
+
 def _destination(signal: Signal, variables: Mapping[str, str]) -> Destination:
     general = variables.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").strip()
-    protocol = variables.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", "").strip() or general
+    by_name = next(filter(None, map(_NAMED.get, _named(signal, variables))), None)
+    protocol = by_name or variables.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", "").strip() or general
     variable, default = _INTERVALS[signal]
     preference = variables.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").strip().lower()
     aggregation = variables.get("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "").strip().lower()
