@@ -10,7 +10,18 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from watchglass.api import cards, footprint, log_routes, overview, paths, ranges, recording, redis, system
+from watchglass.api import (
+    cards,
+    footprint,
+    incident_routes,
+    log_routes,
+    overview,
+    paths,
+    ranges,
+    recording,
+    redis,
+    system,
+)
 from watchglass.api.answers import (
     EndpointsAnswer,
     HeatmapAnswer,
@@ -63,6 +74,7 @@ def router() -> APIRouter:
     for group in (_public, _answers, _concepts, _performance, _changes):
         group(found)
     log_routes.add(found)
+    incident_routes.add(found)
     return found
 
 

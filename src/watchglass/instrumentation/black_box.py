@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, Final
 
 from watchglass import redaction
+from watchglass.instrumentation.attributes import of_outcome, span_name
 from watchglass.instrumentation.request import Request
 from watchglass.instrumentation.tail import children_of
 from watchglass.records import LogRecord
@@ -107,29 +108,50 @@ class BlackBox:
         }
 
 
-def described(request: Request) -> dict[str, Any]:
-    """What is known of a request, ended or not; spans in seconds since its start."""
+def described(request: Request, until: float = 0.0) -> dict[str, Any]:
+    """What is known of a request that ended, or that runs `until` now, a reading of the recorder's clock.
+
+    Spans are as the store has those of traces: the root first, in nanoseconds since its start.
+    """
+    end = request.time_ns(request.end or until)
+    attributes = {"http.request.method": request.method, **of_outcome(request)}
+    spans = [_span(request, span_name(request), "server", request.span_id, request.parent_id, 0, end, attributes)]
+    for span in children_of(request):
+        began = span.start_ns - request.start_ns
+        ids = span.span_id, span.parent_id
+        spans.append(_span(request, span.name, span.kind, *ids, began, span.end_ns, span.attributes, span.error))
     return {
         "trace_id": request.trace_hex,
         "span_id": request.span_hex,
-        "parent_id": None if request.parent_id is None else f"{request.parent_id:016x}",
         "time": request.start_ns / 1e9,
+        "name": span_name(request),
         "method": request.method,
         "route": request.route,
         "dropped_spans": request.dropped_children,
-        "spans": [
-            {
-                "span_id": f"{span.span_id:016x}",
-                "parent_id": f"{span.parent_id or 0:016x}",
-                "name": span.name,
-                "kind": span.kind,
-                "start": (span.start_ns - request.start_ns) / 1e9,
-                "duration": (span.end_ns - span.start_ns) / 1e9,
-                "attributes": span.attributes,
-                "error": span.error,
-            }
-            for span in children_of(request)
-        ],
+        "spans": spans,
+    }
+
+
+def _span(
+    request: Request,
+    name: str,
+    kind: str,
+    span_id: int,
+    parent_id: int | None,
+    start_ns: int,
+    end_ns: int,
+    attributes: Any,
+    error: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "span_id": f"{span_id:016x}",
+        "parent_id": f"{parent_id:016x}" if parent_id else None,
+        "name": name,
+        "kind": kind,
+        "start_ns": start_ns,
+        "duration_ns": max(0, end_ns - request.start_ns - start_ns),
+        "attributes": attributes,
+        "error": error,
     }
 
 

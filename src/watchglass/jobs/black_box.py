@@ -117,7 +117,8 @@ class Freezer:
 
     def _content(self, statements: Sequence[dict[str, Any]]) -> dict[str, Any]:
         threads = stacks()
-        running = [described(request) for request in self._open()[:MOST_OPEN]]
+        until = self._recorder.clock()
+        running = [described(request, until) for request in self._open()[:MOST_OPEN]]
         logs, of_logs = pack(self._box.logs(), MOST_PACKED // 4)
         requests, of_requests = pack(self._box.requests(), MOST_PACKED - len(logs))
         me = self._pipeline.instance

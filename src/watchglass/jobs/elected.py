@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from watchglass import sql
 from watchglass.errors import WatchglassError
 from watchglass.exporters.pipeline import Pipeline
+from watchglass.jobs.forgetting import forget
 from watchglass.jobs.lease import Lease
 from watchglass.jobs.readings import Recording
-from watchglass.jobs.retention import maintain
+from watchglass.jobs.retention import limit, maintain
 from watchglass.jobs.rollup import roll_up_all
 from watchglass.jobs.snapshots import Snapshots
 from watchglass.jobs.store_size import StoreSize
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SNAPSHOT_SECONDS = 10.0
 MAINTAIN_SECONDS = 600.0
+LIMIT_SECONDS = 60.0
 _FACTS_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
 
@@ -47,7 +49,7 @@ class ElectedJobs:
         self._size = StoreSize(self._recorder)
         self._lease = Lease(f"jobs of {self._settings.service}", self._pipeline.instance.instance_id)
         self._written: dict[str, str] = {}
-        self._written_at = self._maintained_at = -inf
+        self._written_at = self._maintained_at = self._limited_at = -inf
 
     @property
     def elected(self) -> bool:
@@ -79,7 +81,7 @@ class ElectedJobs:
             await self._forget()
             return SNAPSHOT_SECONDS
         await self.snapshots.take()
-        for work in (self._roll_up, self._keep_house, self._maintain):
+        for work in (self._roll_up, self._keep_house, self._maintain, self._limit):
             if self._lease.held:  # asked each time: whoever was frozen meanwhile has nothing more to do here
                 with suppress(WatchglassError):  # the pipeline's status says it, and the next round tries again
                     await work()
@@ -97,7 +99,15 @@ class ElectedJobs:
         if time.monotonic() - self._maintained_at >= MAINTAIN_SECONDS:
             async with self._pipeline.borrow() as connection:
                 await maintain(connection, self._settings, self._lease.transaction)
+                await forget(connection, self._settings, self._lease.transaction)
             self._maintained_at = time.monotonic()
+
+    async def _limit(self) -> None:
+        """As often as a gigabyte may come, at the most."""
+        if time.monotonic() - self._limited_at >= LIMIT_SECONDS:
+            async with self._pipeline.borrow() as connection:
+                await limit(connection, self._settings, self._lease.transaction)
+            self._limited_at = time.monotonic()
 
     async def _write_facts(self, connection: Connection) -> None:
         """Let every process know what was found, when it is new, and again after a minute."""

@@ -77,20 +77,20 @@ class PendingRequests:
 
     async def _note(self, running: Sequence[Request]) -> None:
         async with self._pipeline.borrow() as connection:
-            await note(connection, self._pipeline.instance.instance_id, running)
+            await note(connection, self._pipeline.instance.instance_id, running, self._clock())
 
 
-async def note(connection: Connection, instance: str, running: Sequence[Request]) -> None:
-    """Have these requests of a process in the store, and no others."""
-    rows = [_row(request) for request in running]
+async def note(connection: Connection, instance: str, running: Sequence[Request], until: float) -> None:
+    """Have these requests of a process, which run until now, in the store, and no others."""
+    rows = [_row(request, until) for request in running]
     columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(7)]
     async with transaction(connection, seconds=5.0):
         await connection.execute(sql.load("pending")["set_pending"], instance, *columns)
 
 
-def _row(request: Request) -> tuple[Any, ...]:
-    document = described(request)
-    spans = document["spans"][-MOST_SPANS:]
+def _row(request: Request, until: float) -> tuple[Any, ...]:
+    root, *children = described(request, until)["spans"]
+    spans = [root, *children[-MOST_SPANS:]]
     return (
         bytes.fromhex(request.trace_hex),
         bytes.fromhex(request.span_hex),

@@ -21,22 +21,6 @@ SET trace_id = kept.trace_id
 FROM unnest($2::text[], $3::bytea[]) AS kept (id, trace_id)
 WHERE known.service_name = $1 AND known.id = kept.id;
 
--- name: error_groups
--- The groups of a service's errors (null: of all) seen within a window, those seen last first. The trace is one that is
--- kept still.
-SELECT
-    service_name, id, error_type, frame, message, stack, count,
-    extract(epoch FROM first_seen)::float8 AS first_seen, extract(epoch FROM last_seen)::float8 AS last_seen,
-    (
-        SELECT encode(traces.trace_id, 'hex') FROM watchglass.traces
-        WHERE traces.trace_id = groups.trace_id LIMIT 1
-    ) AS trace_id
-FROM watchglass.error_groups AS groups
-WHERE service_name = coalesce($1, service_name)
-    AND last_seen >= to_timestamp($2::float8) AND first_seen < to_timestamp($3::float8)
-ORDER BY groups.last_seen DESC, id
-LIMIT $4;
-
 -- name: forget_error_groups
 -- Forget groups that were not seen for so many days, and of each service all but the newest.
 DELETE FROM watchglass.error_groups

@@ -1,0 +1,36 @@
+"""What is kept by number or by days, in tables without partitions: incidents, error groups, what never ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from watchglass import sql
+from watchglass.jobs.retention import Begin
+from watchglass.settings import Settings
+from watchglass.store.connection import transaction
+
+if TYPE_CHECKING:
+    from watchglass.store.connection import Connection
+
+MOST_ENDINGS: Final = 20
+"""Incidents that ended processes left: each deploy makes one of every process."""
+
+MOST_GROUPS: Final = 1_000
+"""Error groups of a service."""
+
+MOST_PENDING: Final = 1_000
+"""Requests of all services that never ended."""
+
+_SECONDS = 10.0
+
+
+async def forget(connection: Connection, settings: Settings, begin: Begin = transaction) -> None:
+    """Forget what is too old or too much. Each step is a transaction that `begin` begins."""
+    days = settings.retention_records_days
+    bounds = settings.service, settings.retention_incidents_days, settings.max_incidents, MOST_ENDINGS
+    async with begin(connection, seconds=_SECONDS):
+        await connection.execute(sql.load("incidents")["forget_incidents"], *bounds)
+    async with begin(connection, seconds=_SECONDS):
+        await connection.execute(sql.load("errors")["forget_error_groups"], days, MOST_GROUPS)
+    async with begin(connection, seconds=_SECONDS):
+        await connection.execute(sql.load("pending")["forget_pending"], days, MOST_PENDING)
