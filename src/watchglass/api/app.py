@@ -21,6 +21,7 @@ from watchglass.api.aside import Aside
 from watchglass.api.auth import Gate
 from watchglass.api.context import Context
 from watchglass.api.health import Health
+from watchglass.api.live.hub import Hub
 from watchglass.api.login import Login
 from watchglass.api.notices import Notice, Show, show_plainly
 from watchglass.api.recorded import recorded_meters
@@ -51,6 +52,7 @@ def create_app(context: Context, pages: AddPages | None = None, sessions: Sessio
     )
     app.state.context, app.state.sessions = context, sessions or Sessions(context)
     app.state.health = Aside(context) if context.aside else Health(context)
+    app.state.live = Hub(context)
     app.state.recording = Recording(recorded_meters(context))
     show = _add_pages(app, context, pages)
     app.include_router(routes.router())

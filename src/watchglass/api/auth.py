@@ -166,11 +166,15 @@ def bears(connection: HTTPConnection, token: SecretStr | None) -> bool:
 
 
 async def judge(authorize: Authorize | None, scope: Scope) -> Any:
-    """Ask the host's callable: a plain one in a thread, so that it may block; what it awaits on the host's loop."""
+    """Ask the host's callable: a plain one in a thread, so that it may block; what it awaits on the host's loop.
+
+    A WebSocket's handshake is a request as well: GET.
+    """
     if authorize is None:
         return None
     crossing: Crossing | None = scope.get(HOST)
-    request = Request(crossing.scope if crossing else scope)
+    asked = crossing.scope if crossing else scope
+    request = Request(asked if asked["type"] == "http" else {**asked, "type": "http", "method": "GET"})
     if inspect.iscoroutinefunction(authorize):
         verdict = authorize(request)
     else:

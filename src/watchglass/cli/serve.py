@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from watchglass import termination
 from watchglass.cli.parsing import add_command, port
 from watchglass.errors import AddressUnusable, DatabaseNotConfigured, ExtraMissing, PortInUse, WatchglassError
 from watchglass.settings import Settings
@@ -94,7 +95,8 @@ def _render(settings: Settings) -> Callable[[str], tuple[bytes, str]]:
 
 
 async def _tell(context: Context, dsn: str, address: str) -> None:
-    """Say where the page is, and how to get in."""
+    """Say where the page is, and how to get in. The server handles signals by now."""
+    termination.watch()
     from watchglass.api import paths
     from watchglass.store.connection import address_of
 

@@ -13,6 +13,7 @@ from watchglass.instrumentation.routes import HostPaths, path_below, root_path_o
 
 Scope = MutableMapping[str, Any]
 
+_KINDS = frozenset(("http", "websocket"))
 _FAILED = b"Watchglass failed to answer; the log says why."
 
 
@@ -39,7 +40,7 @@ class OwnPaths:
             path = path_below(path, root_path)
         if path not in self._exact and not path.startswith(self._prefixes):
             return False
-        return scope["type"] == "http" and path not in self._host
+        return scope["type"] in _KINDS and path not in self._host
 
     async def answer(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer it; what goes wrong is an error of ours, and the client is told so."""
@@ -57,7 +58,7 @@ class OwnPaths:
                 await self._own_app(scope, receive, watched)
             except Exception:
                 if not started:
-                    await _fail(send)
+                    await _fail(scope, send)
                 guard.caught("own routes")
 
     def move_inside(self) -> bool:
@@ -85,13 +86,16 @@ class OwnRoute(BaseRoute):
         self._own = own
 
     def matches(self, scope: Any) -> tuple[Match, Any]:
-        return (Match.FULL, {}) if scope["type"] == "http" and self._own.takes(scope) else (Match.NONE, {})
+        return (Match.FULL, {}) if scope["type"] in _KINDS and self._own.takes(scope) else (Match.NONE, {})
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         await self._own.answer(scope, receive, send)
 
 
-async def _fail(send: Any) -> None:
+async def _fail(scope: Scope, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1011})
+        return
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(_FAILED))]
     await send({"type": "http.response.start", "status": 500, "headers": headers})
     await send({"type": "http.response.body", "body": _FAILED})
