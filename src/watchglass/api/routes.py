@@ -43,6 +43,7 @@ from watchglass.api.footprint_answers import FootprintDetails
 from watchglass.api.health import HealthAnswer
 from watchglass.api.history import HeatmapParameters, TrendsParameters, heatmap, trends
 from watchglass.api.latency import LatencyParameters, latency, of_endpoint
+from watchglass.api.live import routes as live_routes
 from watchglass.api.models import Tile
 from watchglass.api.slow_statements import SlowStatementsParameters, slow_statements
 from watchglass.api.status_answers import StatusAnswer
@@ -75,6 +76,7 @@ def router() -> APIRouter:
         group(found)
     log_routes.add(found)
     incident_routes.add(found)
+    live_routes.add(found)
     return found
 
 
