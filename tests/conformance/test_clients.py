@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import io
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ import asyncpg
 import pytest
 import redis
 import redis.asyncio
+import redis.asyncio.cluster
+import redis.cluster
 from fastapi import FastAPI
 from opentelemetry.trace import SpanKind
 from redis.asyncio.retry import Retry
@@ -21,6 +23,7 @@ from redis.backoff import NoBackoff
 
 from conformance.modes import Contrib, Mode, Started
 from support.asgi import Observed, get, observe
+from support.cluster import cluster_of_one
 from watchglass import guard
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.caches import CacheTypes
@@ -81,6 +84,39 @@ async def cursor(connected: Any) -> None:
         assert [r async for r in connected.cursor("SELECT id FROM documents", prefetch=2)] != []
 
 
+async def prepared_in_other_ways(connected: Any) -> None:
+    statement = await connected.prepare("SELECT id FROM documents WHERE id > $1")
+    await statement.fetchrow(1)
+    await statement.executemany([(1,), (2,)])
+    async with connected.transaction():
+        assert [row["id"] async for row in statement.cursor(0, prefetch=2)] != []
+
+
+async def fetchmany(connected: Any) -> None:
+    many = getattr(connected, "fetchmany", connected.executemany)  # from asyncpg 0.30 on
+    await many("DELETE FROM documents WHERE id = $1 RETURNING id", [(1,), (2,)])
+
+
+async def copy_out_of_a_query(connected: Any) -> None:
+    await connected.copy_from_query("SELECT id FROM documents WHERE id = $1", 1, output=io.BytesIO())
+
+
+async def copy_into_a_table(connected: Any) -> None:
+    await connected.copy_to_table("documents", source=io.BytesIO(b"8\teight\n"))
+
+
+async def is_refused(connected: Any) -> None:
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await connected.fetch("SELECT * FROM nothing")
+
+
+async def waits_too_long(pool: Any) -> None:
+    async with pool.acquire(), pool.acquire():
+        with pytest.raises(asyncio.TimeoutError):
+            await pool.acquire(timeout=0.05)
+    await pool.fetchval(ITEM, 1)
+
+
 async def savepoint(connected: Any) -> None:
     async with connected.transaction():
         with contextlib.suppress(asyncpg.DivisionByZeroError):
@@ -134,8 +170,21 @@ SQL = [
     statement("execute", lambda c: c.execute("DELETE FROM documents WHERE id = 3"), {"DELETE documents": 1}, 1),
     statement("execute with arguments", lambda c: c.execute(ITEM, 1), {SELECT: 1}, 1),
     statement("executemany", lambda c: c.executemany(ITEM, args=[(1,), (2,)]), {SELECT: 1}, 1),
+    statement("fetchrow by keyword", lambda c: c.fetchrow(query="SELECT id FROM documents"), {SELECT: 1}, 1),
+    statement("execute by keyword", lambda c: c.execute(query="DELETE FROM documents"), {"DELETE documents": 1}, 1),
+    statement("fetchmany", fetchmany, {"DELETE documents": 1}, 0),
     statement("prepared", prepared, {f"PREPARE {SELECT}": 1, SELECT: 2}, 2),
     statement("a cursor", cursor, {"BEGIN": 1, SELECT: 1, "COMMIT": 1}, 5, by_host=8),
+    statement(
+        "prepared, in other ways",
+        prepared_in_other_ways,
+        {f"PREPARE {SELECT}": 1, SELECT: 3, "BEGIN": 1, "COMMIT": 1},
+        7,
+        by_host=10,
+    ),
+    statement("COPY out of a query", copy_out_of_a_query, {f"COPY {SELECT}": 1}, 1),
+    statement("COPY in from a stream", copy_into_a_table, {'COPY "documents"': 1}, 0),
+    statement("an error", is_refused, {"SELECT nothing!42P01": 1}, 1),
     statement("COPY out", lambda c: c.copy_from_table("documents", output=io.BytesIO()), {'COPY "documents"': 1}, 0),
     statement(
         "COPY in", lambda c: c.copy_records_to_table("documents", records=[(9, "9")]), {'COPY "documents"': 1}, 0
@@ -147,6 +196,7 @@ SQL = [
     statement("cancellation", is_cancelled, {"SELECT!CancelledError": 1}, 1),
     statement("a query logger of the application", listens_to_queries, {SELECT: 1}, 1),
     statement("a pool", lambda pool: pool.fetch(ITEM, 1), {SELECT: 1}, 1, on_pool, 2),
+    statement("a pool that has none left", waits_too_long, {SELECT: 1}, 1, on_pool, 4),
     statement("acquiring and releasing", acquires, {SELECT: 2}, 2, on_pool, 4),
     statement("concurrently", at_once, {SELECT: 3}, 3, on_pool, 6),
 ]
@@ -168,6 +218,39 @@ async def pipeline(client: Any) -> None:
 async def transaction(client: Any) -> None:
     async with client.pipeline(transaction=True) as pipe:
         await pipe.set("session:2", "2").get("session:2").execute()
+
+
+async def script(client: Any) -> None:
+    with guard.as_own_work():
+        await client.script_flush()
+    assert await client.register_script("return redis.call('GET', KEYS[1])")(["session:1"]) == b"1"
+
+
+async def watches(client: Any) -> None:
+    async with client.pipeline(transaction=True) as pipe:
+        await pipe.watch("session:1")
+        await pipe.get("session:1")
+        pipe.multi()
+        await pipe.set("session:2", "2").execute()
+
+
+def blocking(work: Callable[[Any], Any]) -> Callable[[Any], Awaitable[Any]]:
+    """Work of a client that blocks, in a thread of the request."""
+
+    def whole(client: Any) -> None:
+        with redis.Redis(**address_of(client)) as blocks:
+            work(blocks)
+
+    return lambda client: asyncio.to_thread(whole, client)
+
+
+def blocking_pipeline(client: Any) -> None:
+    client.pipeline(transaction=False).get("session:1").get("session:none").execute()
+
+
+def blocking_failure(client: Any) -> None:
+    with pytest.raises(redis.ResponseError):
+        client.lpush("session:1", "x")
 
 
 async def publishes(client: Any) -> None:
@@ -214,9 +297,22 @@ REDIS = [
     command("a transaction", transaction, {"MULTI SET GET": 1}, 1, session_hit=1),
     command("publishing", publishes, {"PUBLISH": 1}, 1),
     command("a script", lambda c: c.eval("return redis.call('GET', KEYS[1])", 1, "session:1"), {"EVAL": 1}, 1),
+    command("a script by its hash", script, {"EVALSHA": 1, "EVALSHA!NoScriptError": 1, "SCRIPT LOAD": 1}, 3),
+    command("watching before a transaction", watches, {"WATCH": 1, "GET": 1, "MULTI SET": 1}, 3, session_hit=1),
+    command("a client that blocks", blocking(lambda c: c.get("session:1")), {"GET": 1}, 1, session_hit=1),
+    command(
+        "a pipeline that blocks", blocking(blocking_pipeline), {"PIPELINE GET": 1}, 1, session_hit=1, session_miss=1
+    ),
+    command("an error in a client that blocks", blocking(blocking_failure), {"LPUSH!ResponseError": 1}, 1),
     command("a retry", retries, {"BLPOP": 1}, 1),
     command("an error", fails, {"LPUSH!ResponseError": 1}, 1),
 ]
+
+
+@pytest.fixture(scope="module")
+def cluster_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with cluster_of_one(tmp_path_factory.mktemp("cluster")) as port:
+        yield port
 
 
 @pytest.fixture
@@ -328,6 +424,33 @@ async def test_a_command_is_measured_once_and_has_one_span(row: Row, mode: Mode,
     found = {s.values: int(s.sum) for s in observed.recorder.collect() if s.meter is CACHE_LOOKUPS and s.sum}
     assert found == row.hits
     spans_are_right(row, mode, observed)
+
+
+async def of_a_cluster(port: str) -> None:
+    async with redis.asyncio.cluster.RedisCluster(host="127.0.0.1", port=int(port)) as cluster:
+        await cluster.set("page:1", "x")
+        assert await cluster.pipeline().get("page:1").get("page:none").execute() == [b"x", None]
+    await asyncio.to_thread(_of_a_cluster, int(port))
+
+
+def _of_a_cluster(port: int) -> None:
+    with redis.cluster.RedisCluster(host="127.0.0.1", port=port) as cluster:
+        assert cluster.get("page:1") == b"x"
+
+
+async def test_commands_to_a_cluster_are_measured_once_each(mode: Mode, cluster_port: int) -> None:
+    observed = await done_in_a_request(Row("a cluster", of_a_cluster, {}, 0), mode, str(cluster_port))
+    assert without_learning(measured(observed)) == {"SET": 1, "PIPELINE GET": 1, "GET": 1}
+    if not mode.spans_of_contrib:
+        assert without_learning(Counter(span.name for span in statements(observed))) == without_learning(
+            measured(observed)
+        )
+        assert mode.spans() is None or len(hosts(mode)) == len(statements(observed))
+
+
+def without_learning(counts: Counter[str]) -> dict[str, int]:
+    """Without the commands by which a client gets to know its cluster."""
+    return {name: count for name, count in counts.items() if not name.startswith(("CLUSTER", "COMMAND"))}
 
 
 async def test_what_contrib_says_of_a_statement_is_kept_without_its_literals(mode: Mode, sql: str) -> None:

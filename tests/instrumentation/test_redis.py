@@ -16,9 +16,8 @@ import redis.asyncio
 import redis.asyncio.cluster
 import redis.cluster
 
+from support.cluster import cluster_of_one
 from watchglass import guard
-from watchglass.demo.servers.process import free_port as find_free_port
-from watchglass.demo.servers.redis import find_redis
 from watchglass.instrumentation import redis_observer
 from watchglass.instrumentation.caches import CacheTypes
 from watchglass.instrumentation.operations import Operation
@@ -414,29 +413,8 @@ async def test_a_hook_that_raises_does_not_reach_the_application(
 
 @pytest.fixture(scope="module")
 def cluster_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A cluster of one node."""
-    port = next(port for port in iter(find_free_port, 0) if port < 55_000)  # its bus listens at 10,000 more
-    folder = str(tmp_path_factory.mktemp("cluster"))
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--cluster-enabled", "yes"]
-    process = subprocess.Popen([str(find_redis()), *options], stdout=subprocess.DEVNULL)
-    try:
-        with redis.Redis(port=port) as node:
-            while not answers(node):
-                time.sleep(0.05)
-            node.execute_command("CLUSTER ADDSLOTS", *range(16_384))
-            while node.execute_command("CLUSTER INFO").get("cluster_state") != "ok":
-                time.sleep(0.05)
+    with cluster_of_one(tmp_path_factory.mktemp("cluster")) as port:
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def answers(node: redis.Redis) -> bool:
-    try:
-        return bool(node.ping())
-    except redis.ConnectionError:
-        return False
 
 
 def clustered(recorder: Recorder) -> dict[str, int]:
