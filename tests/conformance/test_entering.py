@@ -118,6 +118,26 @@ async def test_a_failed_start_is_the_services_own(mode: Mode) -> None:
     assert observed.events == []
 
 
+async def test_a_failed_stop_is_the_services_own_and_what_was_measured_is_seen_to_first(mode: Mode) -> None:
+    @contextlib.asynccontextmanager
+    async def failing(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        raise RuntimeError("the pool does not close")
+
+    async def live(app: Any) -> Call:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+        return await exchange(app, scope, [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+    alone = await live(small(lifespan=failing))
+    app = small(lifespan=failing)
+    mode.prepare(app)
+    observed = observe(app)
+    call = await live(app)
+    assert [message["type"] for message in call.sent] == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
+    assert (call.plain[0], type(call.error)) == (alone.plain[0], type(alone.error))
+    assert observed.events == ["serving", "shutdown"]
+
+
 async def test_twice(mode: Mode) -> None:
     app = small()
     mode.prepare(app)

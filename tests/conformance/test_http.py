@@ -198,6 +198,36 @@ async def test_middlewares_change_nothing(
     assert mode.server_spans() in (None, 1)
 
 
+async def test_a_body_of_1_mb_is_neither_buffered_nor_copied(mode: Mode, folder: Path) -> None:
+    """The service gets the server's very messages, each as it asks for it."""
+    sent = [{"type": "http.request", "body": bytes(65_536), "more_body": number < 15} for number in range(16)]
+    order: list[tuple[str, int]] = []
+    got: list[Message] = []
+    app = service(folder)
+
+    async def reads(scope: Any, receive: Any, send: Any) -> None:
+        while not got or got[-1]["more_body"]:
+            got.append(await receive())
+            order.append(("got", len(got)))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async def receive() -> Message:
+        order.append(("given", len(got) + 1))
+        return sent[len(got)]
+
+    async def send(message: Message) -> None: ...
+
+    app.mount("/raw", reads)
+    mode.prepare(app)
+    observed = observe(app)
+    await app(http_scope("/raw/", "POST"), receive, send)
+    assert all(one is other for one, other in zip(got, sent, strict=True))
+    assert order == [(what, number) for number in range(1, 17) for what in ("given", "got")]
+    assert sum(observed.requests().values()) == 1
+    assert mode.server_spans() in (None, 1)
+
+
 async def preflight(app: Any) -> Call:
     headers = [(b"origin", b"https://other.test"), (b"access-control-request-method", b"GET")]
     return await get(app, "/plain", "OPTIONS", headers=headers)
