@@ -1,7 +1,7 @@
 """The whole table passes on the oldest FastAPI that is allowed, on one in between, and on the newest there is.
 
-Beside each the newest of all else, SQLAlchemy and uvloop too, which only these environments have. They are kept in
-`.dev/fastapi`, and made again when what they are made from changes.
+Beside each the newest of all else. The environments are kept in `.dev/fastapi`, and made again when what they are made
+from changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".dev" / "fastapi"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 VERSIONS = {"oldest": "fastapi==0.110.0", "between": "fastapi==0.128.0", "newest": "fastapi"}
-MORE = ("sqlalchemy[asyncio]>=2", "uvloop; sys_platform != 'win32'")
 TABLE = ("tests/conformance", "tests/instrumentation", f"--ignore={Path(__file__).relative_to(ROOT)}")
 
 pytestmark = pytest.mark.slow
@@ -63,5 +62,5 @@ def environment(uv: str, name: str, *requirements: str) -> str:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_table_on_other_versions_of_fastapi(version: str, uv: str) -> None:
-    python = environment(uv, version, VERSIONS[version], *MORE)
+    python = environment(uv, version, VERSIONS[version])
     print(run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TABLE))

@@ -1,7 +1,4 @@
-"""Libraries that stand between the service and what we watch: SQLAlchemy's asyncpg dialect, and uvloop's event loop.
-
-They are in the environments of `test_fastapi_versions.py`; elsewhere these tests are skipped.
-"""
+"""Libraries that stand between the service and what we watch: SQLAlchemy's asyncpg dialect, and uvloop's event loop."""
 
 from __future__ import annotations
 
@@ -44,7 +41,6 @@ async def by_sqlalchemy(url: str) -> None:
 
 
 async def test_statements_of_sqlalchemy_are_measured_once_each(mode: Mode, documents: str) -> None:
-    pytest.importorskip("sqlalchemy", reason="SQLAlchemy is in the environments of test_fastapi_versions.py")
     observed = await done_in_a_request(Row("by SQLAlchemy", by_sqlalchemy, {}, 0), mode, documents)
     counted = measured(observed)
     assert counted[SELECT] == 4
@@ -57,7 +53,7 @@ async def test_statements_of_sqlalchemy_are_measured_once_each(mode: Mode, docum
 
 @pytest.fixture
 def on_uvloop() -> Callable[[Coroutine[Any, Any, Any]], Any]:
-    uvloop = pytest.importorskip("uvloop", reason="uvloop is in the environments of test_fastapi_versions.py")
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not for Windows")
     return uvloop.run  # type: ignore[no-any-return]
 
 
