@@ -332,6 +332,26 @@ async def test_statements_at_once_are_not_counted_twice(served: tuple[Observed, 
     assert by_statement == pytest.approx([0.1, 0.1], abs=0.05)
 
 
+async def test_what_was_given_up_counts_and_what_nobody_waits_for_does_not(served: tuple[Observed, FastAPI]) -> None:
+    observed, app = served
+    left: list[asyncio.Task[Any]] = []
+
+    @app.get("/")
+    async def handler() -> None:
+        left.append(asyncio.create_task(app.state.pool.fetch("SELECT pg_sleep(2) AS left_behind")))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await app.state.pool.fetch("SELECT pg_sleep(5) AS given_up")
+        await asyncio.sleep(0.1)
+
+    await get(observed.app, "/")
+    await left[0]
+    by_text = {key[-1]: seconds for key, seconds in spent(observed.recorder).items() if key[1] == "postgresql"}
+    assert list(by_text) == ["SELECT pg_sleep(?) AS given_up"]
+    assert by_text["SELECT pg_sleep(?) AS given_up"] >= 0.05
+    assert components(observed)["own_code"] >= 0.09
+
+
 async def test_waiting_for_a_connection_is_told_from_the_statements_of_others(
     served: tuple[Observed, FastAPI],
 ) -> None:

@@ -6,7 +6,9 @@ duration the intervals are shared out, so that no moment counts twice:
 - a moment belongs to the tasks of the request that wait at it, 1/n to each of n (`asyncio.gather` of two statements
   that take 10 ms each is 5 ms for either); of one task to the innermost of its intervals, so that what encloses others
   has its self time;
-- a moment at which nothing is waited for is own code: components and own code add up to the duration.
+- a moment at which nothing is waited for is own code: components and own code add up to the duration;
+- what is still under way when the duration ends does not count, for the response did not wait for it. What was given up
+  before, by a timeout or a cancellation, does.
 
 Lag of the event loop delays the return from each interval. How much is estimated, never more than was waited: the
 number of returns by the loop's mean lag at the time (`MeanLag`), taken from all that was waited for in proportion.
