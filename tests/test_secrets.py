@@ -106,13 +106,18 @@ def nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warnings._showwarnmsg_impl", lambda message: None)
 
 
+@pytest.mark.parametrize("spans_by", ["watchglass", "contrib"])
 async def test_no_secret_is_in_any_table_metric_or_export(
-    collector: HTTPCollector, store_url: str, redis_url: str, serve: Callable[..., str]
+    collector: HTTPCollector, store_url: str, redis_url: str, serve: Callable[..., str], spans_by: str
 ) -> None:
     canaries = Canaries()
     app = service(canaries, store_url, redis_url)
     settings = watchglass.Settings(
-        service_name="leaky", app_database_url=store_url, redis_url=redis_url, flush_interval=1
+        service_name="leaky",
+        app_database_url=store_url,
+        redis_url=redis_url,
+        flush_interval=1,
+        instrumentation=spans_by,  # type: ignore[arg-type]
     )
     watchglass.observe(app, settings)
     try:

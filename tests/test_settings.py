@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from pydantic import ValidationError
 
@@ -95,3 +98,14 @@ def test_disabling_the_sdk_disables_watchglass(monkeypatch: pytest.MonkeyPatch) 
     assert Settings().active
     monkeypatch.setenv("OTEL_SDK_DISABLED", "True")
     assert not Settings().active
+
+
+def test_addresses_are_hashed_under_a_key_that_is_never_a_known_one() -> None:
+    store = {"database_url": "postgresql://app:x@db/shop"}
+
+    assert Settings().redaction_key == Settings(service_name="other").redaction_key
+    assert Settings(**store).redaction_key == Settings(**store).redaction_key
+    assert len({Settings().redaction_key, Settings(**store).redaction_key}) == 2
+    alone = "from watchglass import Settings; print(Settings().redaction_key.hex())"
+    keys = {subprocess.run([sys.executable, "-c", alone], capture_output=True, check=True).stdout for _ in range(2)}
+    assert len(keys) == 2

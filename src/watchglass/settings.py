@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+import secrets
 import socket
 import tempfile
 from functools import cached_property
@@ -17,6 +18,9 @@ from pydantic_settings import SettingsConfigDict
 
 from watchglass.complaints import explain
 from watchglass.knobs import PREFIX, Knobs
+
+
+_OF_THIS_PROCESS = secrets.token_hex(16)
 
 
 def _secret(value: SecretStr | None) -> str:
@@ -120,8 +124,11 @@ class Settings(Knobs):
 
     @property
     def redaction_key(self) -> bytes:
-        """The key under which addresses are hashed: the same in every process that writes to one store."""
-        secret = _secret(self.secret_key) or self.store_dsn or ""
+        """The key under which addresses are hashed: the same in every process that writes to one store.
+
+        Without a store, and without a secret of its own, it is another in every process: a key that all know is none.
+        """
+        secret = _secret(self.secret_key) or self.store_dsn or _OF_THIS_PROCESS
         return hashlib.blake2b(secret.encode(), digest_size=16, person=b"redaction").digest()
 
     @property
