@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -172,7 +172,7 @@ class State:
     count: int = 0
     min: float | None = None
     max: float | None = None
-    buckets: dict[int, int] | None = None
+    buckets: Mapping[int, int] | None = None
 
 
 Collect = Callable[[], Sequence[State]]

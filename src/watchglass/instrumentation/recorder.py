@@ -9,13 +9,13 @@ interrupted between the two. A series that nobody records to leaves memory once 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from math import ceil, inf, log2
 from typing import TypeVar
 
 from watchglass import guard
 from watchglass.analysis.buckets import PER_DOUBLING, index_of
+from watchglass.instrumentation.counts import Counts
 from watchglass.instrumentation.idle import Family, Key
 from watchglass.meters import Meter
 from watchglass.records import State, Values
@@ -27,15 +27,15 @@ OVERFLOW = "otel.metric.overflow"
 S = TypeVar("S", "Histogram", "Counter", "Gauge")
 
 
-class Histogram:
+class Histogram(Counts):
     """Cumulative exponential histogram on the grid of `analysis.buckets`."""
 
-    __slots__ = ("buckets", "mark", "max", "min", "since", "sum")
+    __slots__ = ("mark", "max", "min", "since", "sum")
 
     def __init__(self) -> None:
+        super().__init__()
         self.mark: object = None
         self.since = 0.0
-        self.buckets: defaultdict[int, int] = defaultdict(int)
         self.sum = 0.0
         self.min = inf
         self.max = -inf
@@ -43,10 +43,10 @@ class Histogram:
     def record(self, value: float) -> None:
         """Add one measurement."""
         if 0.0 < value < 1e9:
-            self.buckets[ceil(log2(value) * PER_DOUBLING) - 1] += 1
+            self.add(ceil(log2(value) * PER_DOUBLING) - 1)
         else:
             value = 0.0 if not value > 0 else value
-            self.buckets[index_of(value)] += 1
+            self.add(index_of(value))
         self.sum += value
         if value > self.max:
             self.max = value
@@ -55,7 +55,7 @@ class Histogram:
 
     def signature(self) -> object:
         """Its count."""
-        return sum(self.buckets.copy().values())
+        return self.total()
 
 
 class Counter:
@@ -208,7 +208,7 @@ def _may_leave(key: Key, series: Histogram | Counter | Gauge) -> bool:
 
 
 def _histogram_state(key: Key, series: Histogram) -> State:
-    buckets = series.buckets.copy()
-    count = sum(buckets.values())
+    buckets = series.taken()
+    count = buckets.total()
     low, high = (series.min, series.max) if count else (None, None)
     return State(key[0], key[1], series.sum, count, low, high, buckets)

@@ -117,7 +117,7 @@ class AdoptedMeters:
         """The buckets as they are on our grid; negative values count as zero, as everywhere in the recorder."""
         into = self._recorder.histogram(meter, values)
         for index, count in _buckets(point).items():
-            into.buckets[index] += count
+            into.add(index, count)
         into.sum += point.sum
         if point.min <= point.max:  # a view may leave them out
             into.min, into.max = min(into.min, max(point.min, 0.0)), max(into.max, point.max)
