@@ -19,7 +19,6 @@ from pydantic_settings import SettingsConfigDict
 from watchglass.complaints import explain
 from watchglass.knobs import PREFIX, Knobs
 
-
 _OF_THIS_PROCESS = secrets.token_hex(16)
 
 
