@@ -71,6 +71,13 @@ class Knobs(BaseSettings):
     retention_metrics_days: int = Field(30, ge=1, le=400, description="Days metrics are kept in steps of an hour.")
     retention_1d_days: int = Field(400, ge=1, le=4000, description="Days metrics are kept in steps of a day.")
     retention_records_days: int = Field(7, ge=1, le=90, description="Days logs and traces are kept.")
+    retention_logs_bytes: int = Field(
+        2 * 1024**3,
+        ge=16 * 1024**2,
+        le=2**50,
+        description="Bytes of log lines kept, indexes included: where there are more, the oldest hours go.",
+    )
+    retention_traces_bytes: int = Field(1024**3, ge=16 * 1024**2, le=2**50, description="The same of traces.")
     state_dir: str = Field(
         "",
         description="Folder for what outlives a process: telemetry that could not be written yet, and what the workers "

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
 
-from watchglass.jobs.retention import maintain
+from support.log_lines import fill
+from watchglass.jobs.retention import limit, maintain
 from watchglass.settings import Settings
 from watchglass.store.connection import connect
 
@@ -192,6 +194,113 @@ async def test_two_who_maintain_at_once_do_not_harm_each_other(store_url: str) -
     assert len(await partitions(connections[0], "logs")) == 26
     for one in connections:
         await one.close()
+
+
+SMALL = 16 * 1024 * 1024
+
+
+def small(**more: int) -> Settings:
+    return Settings(service_name="shop", **{"retention_logs_bytes": SMALL, "retention_traces_bytes": SMALL, **more})
+
+
+async def stored(connection: Connection, parent: str = "logs") -> int:
+    value: int = await connection.fetchval(
+        "SELECT sum(pg_total_relation_size(relation))::bigint FROM watchglass.partitions() WHERE parent = $1", parent
+    )
+    return value
+
+
+async def fill_hours(connection: Connection, *hours: int, lines: int = 4_000) -> list[str]:
+    """Lines in hours that so many have passed since; about 8 MB an hour, indexes included. Returns the partitions."""
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    for hour in hours:
+        await fill(connection, now - timedelta(hours=hour), lines, padding=1_500)
+    return [f"logs_{now - timedelta(hours=hour):%Y%m%d%H}" for hour in hours]
+
+
+async def test_the_oldest_hours_go_until_the_limit_in_bytes_holds(connection: Connection) -> None:
+    names = await fill_hours(connection, 5, 4, 3, 2)
+    assert await stored(connection) > SMALL
+    dropped = await maintain(connection, small())
+    assert 1 <= len(dropped) < 4
+    assert dropped == names[: len(dropped)], "the oldest first, and no more than is needed"
+    assert SMALL / 4 < await stored(connection) <= SMALL
+    [row] = await connection.fetch("SELECT * FROM watchglass.trimmed")
+    upper = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5 - len(dropped))
+    assert (row["name"], row["until"], row["limit_bytes"], row["partitions"]) == ("logs", upper, SMALL, len(dropped))
+    assert row["bytes"] > 1_000_000
+    assert await maintain(connection, small()) == []
+
+
+async def test_what_is_within_its_limit_and_other_tables_stay(connection: Connection) -> None:
+    await fill_hours(connection, 3, 2)
+    assert await maintain(connection, small(retention_logs_bytes=10 * SMALL)) == []
+    assert await connection.fetchval("SELECT count(*) FROM watchglass.trimmed") == 0
+
+
+async def test_the_hour_that_is_written_stays_however_large(connection: Connection) -> None:
+    names = await fill_hours(connection, 2, 0, lines=12_000)
+    assert await limit(connection, small()) == names[:1]
+    assert await stored(connection) > SMALL
+    assert await limit(connection, small()) == [], "and what is empty is not dropped in its place"
+    assert await connection.fetchval("SELECT count(*) FROM watchglass.logs") == 12_000
+
+
+async def test_of_services_that_share_a_store_the_larger_limit_holds(connection: Connection) -> None:
+    names = await fill_hours(connection, 4, 3, 2)
+    await limit(connection, Settings(service_name="mail", retention_logs_bytes=20 * SMALL))
+    assert await limit(connection, small()) == []
+    await connection.execute(
+        "UPDATE watchglass.facts SET updated_at = now() - interval '3 days' WHERE service_name = 'mail'"
+    )
+    assert (await limit(connection, small()))[0] == names[0]
+
+
+async def test_an_hour_that_is_being_read_goes_once_it_is_not(connection: Connection, store_url: str) -> None:
+    names = await fill_hours(connection, 4, 3, 2)
+    reader = await connect(store_url)
+    async with reader.transaction():
+        await reader.fetch("SELECT FROM watchglass.logs LIMIT 1")
+        began = time.monotonic()
+        assert await limit(connection, small()) == []
+        assert time.monotonic() - began < 5
+    assert (await limit(connection, small()))[0] == names[0]
+    await reader.close()
+
+
+@pytest.mark.parametrize("limits", ['{"logs": 1}', '{"metrics_1h": 1000000000}', '{"logs": "all"}'])
+async def test_a_limit_that_makes_no_sense_drops_nothing(connection: Connection, limits: str) -> None:
+    with pytest.raises(asyncpg.DataError):
+        await connection.fetchval("SELECT watchglass.drop_oversized_partition($1::jsonb)", limits)
+
+
+async def test_hours_to_come_are_divided_when_lines_come_fast(connection: Connection) -> None:
+    await fill_hours(connection, 1)
+    await limit(connection, small())
+    spans = [upper - lower for lower, upper in await partitions(connection, "logs")]
+    assert set(spans) == {timedelta(hours=1), timedelta(minutes=10)}
+    found = await partitions(connection, "logs")
+    assert all(one[1] == other[0] for one, other in pairwise(found)), "without a gap"
+    assert 6 <= spans.count(timedelta(minutes=10)) <= 12
+    assert {upper - lower for lower, upper in await partitions(connection, "traces")} == {timedelta(hours=1)}
+    assert await connection.fetchval("SELECT watchglass.create_partitions()") == 0
+    await limit(connection, small())
+    assert await partitions(connection, "logs") == found
+
+
+async def test_hours_are_whole_when_few_lines_come(connection: Connection) -> None:
+    await fill_hours(connection, 1, lines=100)
+    await limit(connection, small())
+    assert {upper - lower for lower, upper in await partitions(connection, "logs")} == {timedelta(hours=1)}
+
+
+async def test_an_hour_to_come_that_holds_something_is_not_divided(connection: Connection) -> None:
+    await fill_hours(connection, 1)
+    ahead = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    for hours in (0, 1):
+        await fill(connection, ahead + timedelta(hours=hours), 10)
+    await limit(connection, small())
+    assert {upper - lower for lower, upper in await partitions(connection, "logs")} == {timedelta(hours=1)}
 
 
 async def test_the_ledger_and_the_list_of_processes_are_shortened(connection: Connection) -> None:

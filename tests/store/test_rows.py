@@ -102,6 +102,17 @@ async def test_any_attribute_can_be_stored(writer: Writer, fetch: Fetch) -> None
     assert [tuple(row) for row in rows] == [("/", None), (None, None)]
 
 
+async def test_a_partition_that_went_for_its_tables_limit_fails_no_batch(writer: Writer, fetch: Fetch) -> None:
+    """Lines of a time that was kept when the process last looked, as they come from a spool."""
+    await writer.write(Batch(1, logs=[line()]))
+    for row in await fetch("SELECT name FROM watchglass.partitions() WHERE parent = 'logs' AND upper <= now()"):
+        await fetch(f"DROP TABLE watchglass.{row['name']}")
+    old = time.time_ns() - 3_600_000_000_000
+    await writer.write(Batch(2, [count(1)], [line("old", time_ns=old), line("new")], [trace()]))
+    assert {row["message"] for row in await fetch("SELECT message FROM watchglass.logs")} == {"m", "old", "new"}
+    assert [row["points"] for row in await fetch("SELECT points FROM watchglass.batches ORDER BY sequence")] == [0, 1]
+
+
 async def test_a_trace_is_found_by_its_statements_and_the_group_of_its_error(writer: Writer, fetch: Fetch) -> None:
     root = trace().root
     texts = ["SELECT  1", "SELECT 1", "SELECT 2", None, 7]

@@ -17,7 +17,7 @@ _FILL = """
         CASE WHEN i % 1000 = 7 THEN 17 WHEN i % 50 = 7 THEN 13 ELSE 9 END,
         CASE WHEN i % 1000 = 7 THEN 'ERROR' WHEN i % 50 = 7 THEN 'WARNING' ELSE 'INFO' END,
         'shop.' || CASE WHEN i % 500 = 3 THEN 'payment' ELSE (ARRAY['orders', 'search', 'cart'])[1 + i % 3] END,
-        'order ' || md5(i::text || $1::text) || ' took ' || i % 997 || ' ms', '{"n": 1}',
+        'order ' || md5(i::text || $1::text) || ' took ' || i % 997 || ' ms' || repeat('.', $5), '{"n": 1}',
         CASE WHEN i % 3 = 0 THEN decode(md5((i / 30)::text || $1::text), 'hex') END, NULL,
         CASE WHEN i % 1000 = 7 THEN 'Traceback: KeyError ' || i END
     FROM generate_series(0, $2 - 1) AS i
@@ -52,8 +52,13 @@ async def add_processes(connection: Any, *services: str) -> None:
 
 
 async def fill(
-    connection: Any, lower: datetime, lines: int, processes: int = 2, over: timedelta = timedelta(hours=1)
+    connection: Any,
+    lower: datetime,
+    lines: int,
+    processes: int = 2,
+    over: timedelta = timedelta(hours=1),
+    padding: int = 0,
 ) -> None:
     """So many lines, evenly, in the hour that begins then: 2 % warnings, 0.1 % errors, a rare logger, some traces."""
     await add_hour(connection, lower)
-    await connection.execute(_FILL, lower, lines, over, processes)
+    await connection.execute(_FILL, lower, lines, over, processes, padding)

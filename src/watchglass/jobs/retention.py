@@ -36,10 +36,31 @@ async def maintain(connection: Connection, settings: Settings, begin: Begin = tr
     )
     while name := await _run(begin, connection, sql.load("retention")["drop_expired_partition"]):
         dropped.append(str(name))
+    dropped += await limit(connection, settings, begin)
     await _run(begin, connection, sql.load("retention")["forget_batches"])
     await _run(begin, connection, sql.load("retention")["forget_instances"])
     await _run(begin, connection, sql.load("access")["forget_login_tokens"])
     return dropped
+
+
+async def limit(connection: Connection, settings: Settings, begin: Begin = transaction) -> list[str]:
+    """Drop the oldest hours of logs and traces that take more bytes than they may; returns what was dropped.
+
+    The hour that is being written stays, however large. So that it is not, the next ones are divided once lines come
+    that fast. What goes is in the table `trimmed`.
+    """
+    limits = json.dumps(kept_bytes(settings))
+    await _run(begin, connection, sql.load("store")["set_fact"], settings.service, "retention_bytes", limits)
+    await _run(begin, connection, sql.load("retention")["divide_partitions"])
+    dropped: list[str] = []
+    while name := await _run(begin, connection, sql.load("retention")["drop_oversized_partition"]):
+        dropped.append(str(name))
+    return dropped
+
+
+def kept_bytes(settings: Settings) -> dict[str, int]:
+    """How many bytes a service has kept, by table. Of services that share a store the one that asks most decides."""
+    return {"logs": settings.retention_logs_bytes, "traces": settings.retention_traces_bytes}
 
 
 def kept(settings: Settings) -> dict[str, str]:

@@ -10,6 +10,29 @@ FROM (
     GROUP BY kept.key
 ) AS retention;
 
+-- name: drop_oversized_partition
+-- Drop the oldest partition of a table that takes more bytes than any service of this store that is alive grants it;
+-- null: there is none.
+SELECT watchglass.drop_oversized_partition(jsonb_object_agg(name, largest)) AS dropped
+FROM (
+    SELECT kept.key AS name, max(kept.value::bigint) AS largest
+    FROM watchglass.facts
+    CROSS JOIN LATERAL jsonb_each_text(facts.value) AS kept
+    WHERE facts.name = 'retention_bytes' AND updated_at > now() - interval '2 days'
+    GROUP BY kept.key
+) AS retention;
+
+-- name: divide_partitions
+-- Divide the hours that begin next where they would be too large a part of what their table may take.
+SELECT watchglass.divide_partitions(jsonb_object_agg(name, largest)) AS divided
+FROM (
+    SELECT kept.key AS name, max(kept.value::bigint) AS largest
+    FROM watchglass.facts
+    CROSS JOIN LATERAL jsonb_each_text(facts.value) AS kept
+    WHERE facts.name = 'retention_bytes' AND updated_at > now() - interval '2 days'
+    GROUP BY kept.key
+) AS retention;
+
 -- name: forget_batches
 -- Shorten the ledger. The newest batch of each process stays: its answer may be lost, and only that one is sent again.
 DELETE FROM watchglass.batches AS old

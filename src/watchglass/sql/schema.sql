@@ -400,10 +400,24 @@ AS $$
     WHERE parent.relkind = 'p' AND parent.relnamespace = to_regnamespace('watchglass')
 $$;
 
+-- A partition of a table. One that is attached never waits for those who read its parent, unlike one made with
+-- PARTITION OF. https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
+CREATE FUNCTION watchglass.add_partition(parent text, name text, lower timestamptz, upper timestamptz) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
+AS $$
+BEGIN
+    EXECUTE format('CREATE TABLE watchglass.%I (LIKE watchglass.%I INCLUDING ALL)', name, parent);
+    EXECUTE format(
+        'ALTER TABLE watchglass.%I ATTACH PARTITION watchglass.%I FOR VALUES FROM (%L) TO (%L)',
+        parent, name, lower, upper
+    );
+END
+$$;
+
 -- Create the partitions from one before now, or where rolling up goes on, to some ahead: seven days of metrics, one of
--- logs and traces.
--- Returns how many were missing. A table that is attached never waits for those who read its parent, unlike one made
--- with PARTITION OF. https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
+-- logs and traces, of which an hour may have been divided.
+-- Returns how many were missing.
 CREATE FUNCTION watchglass.create_partitions() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
@@ -429,14 +443,15 @@ BEGIN
             ) AS spans (parent, pattern, span, ahead, tier)
             LEFT JOIN watchglass.rollups ON width = tier
         )
-        SELECT parent, parent || '_' || to_char(lower, pattern) AS name, lower, lower + span AS upper FROM wanted
+        SELECT
+            wanted.parent, wanted.parent || '_' || to_char(wanted.lower, pattern) AS name, wanted.lower,
+            wanted.lower + span AS upper
+        FROM wanted
+        LEFT JOIN watchglass.partitions() AS present
+            ON present.parent = wanted.parent AND present.lower < wanted.lower + span AND present.upper > wanted.lower
+        WHERE present.parent IS NULL
     LOOP
-        CONTINUE WHEN to_regclass(format('watchglass.%I', missing.name)) IS NOT NULL;
-        EXECUTE format('CREATE TABLE watchglass.%I (LIKE watchglass.%I INCLUDING ALL)', missing.name, missing.parent);
-        EXECUTE format(
-            'ALTER TABLE watchglass.%I ATTACH PARTITION watchglass.%I FOR VALUES FROM (%L) TO (%L)',
-            missing.parent, missing.name, missing.lower, missing.upper
-        );
+        PERFORM watchglass.add_partition(missing.parent, missing.name, missing.lower, missing.upper);
         created := created + 1;
     END LOOP;
     RETURN created;
@@ -509,12 +524,12 @@ BEGIN
     SELECT parent, name, upper, size, (limits ->> parent)::bigint AS most INTO oversized
     FROM (
         SELECT
-            parent, name, lower, upper, pg_total_relation_size(relation) AS size,
+            parent, name, upper, pg_relation_size(relation) AS holds, pg_total_relation_size(relation) AS size,
             sum(pg_total_relation_size(relation)) OVER (PARTITION BY parent) AS whole
         FROM watchglass.partitions()
         WHERE limits ? parent
     ) AS sized
-    WHERE whole > (limits ->> parent)::bigint AND upper <= now()
+    WHERE whole > (limits ->> parent)::bigint AND upper <= now() AND holds > 0
     ORDER BY upper, name
     LIMIT 1;
     IF oversized.name IS NOT NULL THEN
@@ -526,6 +541,42 @@ BEGIN
             bytes = known.bytes + excluded.bytes, partitions = known.partitions + 1, trimmed_at = excluded.trimmed_at;
     END IF;
     RETURN oversized.name;
+END
+$$;
+
+-- Divide the hours of logs or traces that begin next into six, where the newest ones hold more than an eighth of what
+-- their table may take: what goes for the limit is a partition, and so never much of what may stay. Returns how many
+-- were divided. Only what is empty is replaced.
+CREATE FUNCTION watchglass.divide_partitions(limits jsonb) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
+AS $$
+DECLARE
+    wide record;
+    is_empty boolean;
+    divided integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('watchglass'), hashtext('partitions'));
+    FOR wide IN
+        SELECT next.parent, next.name, next.lower
+        FROM watchglass.partitions() AS next
+        JOIN watchglass.partitions() AS newest ON newest.parent = next.parent
+        WHERE next.lower > now() + interval '6 min' AND next.lower < now() + interval '2 hours'
+            AND next.upper - next.lower = interval '1 hour' AND next.parent IN ('logs', 'traces')
+            AND newest.lower <= now() AND newest.upper > now() - interval '1 hour'
+        GROUP BY 1, 2, 3
+        HAVING sum(pg_total_relation_size(newest.relation)) > (limits ->> next.parent)::bigint / 8
+    LOOP
+        EXECUTE format('LOCK TABLE ONLY watchglass.%I', wide.parent);
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM watchglass.%I)', wide.name) INTO is_empty;
+        CONTINUE WHEN NOT is_empty;
+        EXECUTE format('DROP TABLE watchglass.%I', wide.name);
+        PERFORM watchglass.add_partition(
+            wide.parent, wide.parent || '_' || to_char(lower, 'YYYYMMDDHH24MI'), lower, lower + interval '10 min'
+        ) FROM generate_series(wide.lower, wide.lower + interval '50 min', '10 min') AS lower;
+        divided := divided + 1;
+    END LOOP;
+    RETURN divided;
 END
 $$;
 
@@ -545,6 +596,7 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_expired_partition(integer, integer) TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_expired_partition(jsonb) TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_oversized_partition(jsonb) TO %I', application);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.divide_partitions(jsonb) TO %I', application);
 END
 $$;
 
@@ -553,6 +605,8 @@ REVOKE ALL ON FUNCTION watchglass.create_partitions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.drop_expired_partition(integer, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.drop_expired_partition(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.drop_oversized_partition(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION watchglass.divide_partitions(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION watchglass.add_partition(text, text, timestamptz, timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.add_blocks(watchglass.metrics[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.carry_over() FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.grant_to(name) FROM PUBLIC;

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import asyncpg
+
 from watchglass import sql
 from watchglass.analysis.tiers import MINUTE
 from watchglass.errors import DatabaseUnavailable, WriterTooOld
@@ -109,17 +111,17 @@ class Writer:
     async def _store(self, connection: Connection, batch: Batch) -> Rows | None:
         """What was stored; None when it was there already. Times are judged by the clock that the database has now."""
         for looked_ahead in (False, True):
-            async with transaction(connection, seconds=FLUSH_SECONDS, lock_seconds=FLUSH_SECONDS / 2):
-                now = await self._enter(connection, batch)
-                if now is None:
-                    return None
-                if looked_ahead or not self._bounds.are_old_at(now):
-                    self._bounds.now = now
-                    rows = Rows(batch, self._id, self._bounds)
-                    await self._add(connection, rows)
-                    await add_found(connection, batch, self.instance.service_name, self._id, self._bounds)
-                    return rows
-                await connection.execute(sql.load("batches")["leave_batch"], self._id, batch.sequence)
+            try:
+                async with transaction(connection, seconds=FLUSH_SECONDS, lock_seconds=FLUSH_SECONDS / 2):
+                    now = await self._enter(connection, batch)
+                    if now is None:
+                        return None
+                    if looked_ahead or not self._bounds.are_old_at(now):
+                        return await self._put(connection, batch, now)
+                    await connection.execute(sql.load("batches")["leave_batch"], self._id, batch.sequence)
+            except asyncpg.CheckViolationError:  # a partition that was there went for its table's limit in bytes
+                if looked_ahead:
+                    raise
             self._bounds = await look_ahead(connection)
         raise AssertionError("the second round stores it")
 
@@ -145,6 +147,13 @@ class Writer:
             raise WriterTooOld(needed=row["min_writer"], found=migrations.WRITER)
         now: datetime = row["now"]
         return now
+
+    async def _put(self, connection: Connection, batch: Batch, now: datetime) -> Rows:
+        self._bounds.now = now
+        rows = Rows(batch, self._id, self._bounds)
+        await self._add(connection, rows)
+        await add_found(connection, batch, self.instance.service_name, self._id, self._bounds)
+        return rows
 
     async def _add(self, connection: Connection, rows: Rows) -> None:
         new = sorted(rows.of_series(series) for id, series in rows.series.items() if id not in self._known)

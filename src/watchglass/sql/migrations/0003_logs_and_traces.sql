@@ -95,6 +95,59 @@ CREATE TABLE watchglass.trimmed (
     trimmed_at timestamptz NOT NULL
 );
 
+CREATE FUNCTION watchglass.add_partition(parent text, name text, lower timestamptz, upper timestamptz) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
+AS $$
+BEGIN
+    EXECUTE format('CREATE TABLE watchglass.%I (LIKE watchglass.%I INCLUDING ALL)', name, parent);
+    EXECUTE format(
+        'ALTER TABLE watchglass.%I ATTACH PARTITION watchglass.%I FOR VALUES FROM (%L) TO (%L)',
+        parent, name, lower, upper
+    );
+END
+$$;
+
+CREATE OR REPLACE FUNCTION watchglass.create_partitions() RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
+AS $$
+DECLARE
+    missing record;
+    created integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('watchglass'), hashtext('partitions'));
+    FOR missing IN
+        WITH wanted AS (
+            SELECT parent, pattern, span, generate_series(
+                date_bin(span, least(until, now() - least(span, '1 day')), '2001-01-01'), now() + ahead, span
+            ) AS lower
+            FROM (VALUES
+                ('metrics', 'YYYYMMDD', interval '1 day', interval '7 days', NULL),
+                ('metrics_10s', 'YYYYMMDD', '1 day', '7 days', NULL),
+                ('metrics_1m', 'YYYYMMDD', '1 day', '7 days', 60),
+                ('metrics_1h', 'YYYYMMDD', '7 days', '7 days', 3600),
+                ('metrics_1d', 'YYYYMMDD', '91 days', '7 days', 86400),
+                ('logs', 'YYYYMMDDHH24', '1 hour', '1 day', NULL),
+                ('traces', 'YYYYMMDDHH24', '1 hour', '1 day', NULL)
+            ) AS spans (parent, pattern, span, ahead, tier)
+            LEFT JOIN watchglass.rollups ON width = tier
+        )
+        SELECT
+            wanted.parent, wanted.parent || '_' || to_char(wanted.lower, pattern) AS name, wanted.lower,
+            wanted.lower + span AS upper
+        FROM wanted
+        LEFT JOIN watchglass.partitions() AS present
+            ON present.parent = wanted.parent AND present.lower < wanted.lower + span AND present.upper > wanted.lower
+        WHERE present.parent IS NULL
+    LOOP
+        PERFORM watchglass.add_partition(missing.parent, missing.name, missing.lower, missing.upper);
+        created := created + 1;
+    END LOOP;
+    RETURN created;
+END
+$$;
+
 CREATE FUNCTION watchglass.drop_oversized_partition(limits jsonb) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
@@ -110,12 +163,12 @@ BEGIN
     SELECT parent, name, upper, size, (limits ->> parent)::bigint AS most INTO oversized
     FROM (
         SELECT
-            parent, name, lower, upper, pg_total_relation_size(relation) AS size,
+            parent, name, upper, pg_relation_size(relation) AS holds, pg_total_relation_size(relation) AS size,
             sum(pg_total_relation_size(relation)) OVER (PARTITION BY parent) AS whole
         FROM watchglass.partitions()
         WHERE limits ? parent
     ) AS sized
-    WHERE whole > (limits ->> parent)::bigint AND upper <= now()
+    WHERE whole > (limits ->> parent)::bigint AND upper <= now() AND holds > 0
     ORDER BY upper, name
     LIMIT 1;
     IF oversized.name IS NOT NULL THEN
@@ -127,6 +180,39 @@ BEGIN
             bytes = known.bytes + excluded.bytes, partitions = known.partitions + 1, trimmed_at = excluded.trimmed_at;
     END IF;
     RETURN oversized.name;
+END
+$$;
+
+CREATE FUNCTION watchglass.divide_partitions(limits jsonb) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
+AS $$
+DECLARE
+    wide record;
+    is_empty boolean;
+    divided integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('watchglass'), hashtext('partitions'));
+    FOR wide IN
+        SELECT next.parent, next.name, next.lower
+        FROM watchglass.partitions() AS next
+        JOIN watchglass.partitions() AS newest ON newest.parent = next.parent
+        WHERE next.lower > now() + interval '6 min' AND next.lower < now() + interval '2 hours'
+            AND next.upper - next.lower = interval '1 hour' AND next.parent IN ('logs', 'traces')
+            AND newest.lower <= now() AND newest.upper > now() - interval '1 hour'
+        GROUP BY 1, 2, 3
+        HAVING sum(pg_total_relation_size(newest.relation)) > (limits ->> next.parent)::bigint / 8
+    LOOP
+        EXECUTE format('LOCK TABLE ONLY watchglass.%I', wide.parent);
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM watchglass.%I)', wide.name) INTO is_empty;
+        CONTINUE WHEN NOT is_empty;
+        EXECUTE format('DROP TABLE watchglass.%I', wide.name);
+        PERFORM watchglass.add_partition(
+            wide.parent, wide.parent || '_' || to_char(lower, 'YYYYMMDDHH24MI'), lower, lower + interval '10 min'
+        ) FROM generate_series(wide.lower, wide.lower + interval '50 min', '10 min') AS lower;
+        divided := divided + 1;
+    END LOOP;
+    RETURN divided;
 END
 $$;
 
@@ -145,9 +231,12 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_expired_partition(integer, integer) TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_expired_partition(jsonb) TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_oversized_partition(jsonb) TO %I', application);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.divide_partitions(jsonb) TO %I', application);
 END
 $$;
 
 REVOKE ALL ON FUNCTION watchglass.drop_oversized_partition(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION watchglass.divide_partitions(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION watchglass.add_partition(text, text, timestamptz, timestamptz) FROM PUBLIC;
 
 INSERT INTO watchglass.migrations (version, name, min_writer) VALUES (3, 'logs and traces', 1);
