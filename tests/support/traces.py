@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from watchglass.records import Batch, Instance, LogRecord, SpanRecord, Trace
+from watchglass.records import Batch, ErrorCount, Instance, LogRecord, SpanRecord, Trace
 from watchglass.store.writer import Writer
 
 SECOND = 1_000_000_000
@@ -29,11 +29,11 @@ class Writing:
         self._writer = Writer(dsn, self.instance)
         self._sequence = 0
 
-    async def write(self, *traces: Trace, logs: Sequence[LogRecord] = ()) -> None:
+    async def write(self, *traces: Trace, logs: Sequence[LogRecord] = (), errors: Sequence[ErrorCount] = ()) -> None:
         if not self._writer.is_open:
             await self._writer.open()
         self._sequence += 1
-        await self._writer.write(Batch(self._sequence, (), list(logs), list(traces)))
+        await self._writer.write(Batch(self._sequence, (), list(logs), list(traces), list(errors)))
 
     async def close(self) -> None:
         await self._writer.close()

@@ -13,7 +13,7 @@ from watchglass.analysis.trends import Worse, change
 from watchglass.analysis.windows import Window
 from watchglass.api.context import Context
 from watchglass.api.models import Basis, Change, Figure, Missing, TimeWindow
-from watchglass.api.ranges import comparison_of, earlier_of, window_of
+from watchglass.api.ranges import SHORTEST, comparison_of, earlier_of, window_of
 from watchglass.errors import DatabaseNotConfigured
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ class Asked:
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def of(cls, context: Context, query: Mapping[str, str]) -> Asked:
+    def of(cls, context: Context, query: Mapping[str, str], shortest: float = SHORTEST) -> Asked:
         """From the URL's range, start, end and compare. Raises `InvalidRange`."""
         now = context.clock()
-        window = window_of(query, now, context.settings.kept)
+        window = window_of(query, now, context.settings.kept, shortest)
         return cls(context, window, earlier_of(query, window), now, comparison_of(query))
 
     def head(self, card: str, title: str, sentence: str, missing: Missing | None = None) -> dict[str, Any]:

@@ -20,16 +20,21 @@ THAN = {"previous": "in the period before", "1h": "an hour ago", "1d": "a day ag
 
 DEFAULT_RANGE, DEFAULT_COMPARISON = "1h", "1h"
 
-_SHORTEST, _LONGEST = 60, 400 * 86_400
+SHORTEST = 60
+"""Seconds of the shortest window of figures."""
+
+_LONGEST = 400 * 86_400
 
 
-def window_of(query: Mapping[str, str], now: float, kept: Sequence[tuple[int, float]] = ()) -> Window:
+def window_of(
+    query: Mapping[str, str], now: float, kept: Sequence[tuple[int, float]] = (), shortest: float = SHORTEST
+) -> Window:
     """The window that `range`, or `start` and `end`, name; an end in the future becomes now. Raises `InvalidRange`.
 
     It begins where the rows of its first moment begin: `kept` has the seconds that rows of each width are kept.
     """
     if query.get("start") or query.get("end"):
-        window = _between(query.get("start") or "", query.get("end") or "", now)
+        window = _between(query.get("start") or "", query.get("end") or "", now, shortest)
     else:
         name = query.get("range") or DEFAULT_RANGE
         if name not in RANGES:
@@ -59,10 +64,10 @@ def comparison_of(query: Mapping[str, str]) -> str:
     return THAN[query.get("compare") or DEFAULT_COMPARISON]
 
 
-def _between(start: str, end: str, now: float) -> Window:
+def _between(start: str, end: str, now: float, shortest: float) -> Window:
     first = _instant(start)
     last = min(_instant(end), now) if end else now
-    if not _SHORTEST <= last - first <= _LONGEST:
+    if not shortest <= last - first <= _LONGEST:
         raise _invalid(f"{start} to {end or 'now'}")
     return Window(first, last)
 

@@ -21,6 +21,7 @@ from watchglass.api import (
     recording,
     redis,
     system,
+    trace_routes,
 )
 from watchglass.api.answers import (
     EndpointsAnswer,
@@ -77,6 +78,7 @@ def router() -> APIRouter:
     log_routes.add(found)
     incident_routes.add(found)
     live_routes.add(found)
+    trace_routes.add(found)
     return found
 
 

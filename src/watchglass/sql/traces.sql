@@ -124,3 +124,18 @@ FROM (
         AND (NOT $5::boolean OR route IS NULL)
     LIMIT $6
 ) AS looked_at;
+
+-- name: error_groups
+-- The groups of a service's errors (null: of all) seen within a window, those seen last first; of these ids, unless that
+-- is null. The trace is one that is kept still.
+SELECT
+    service_name, id, error_type, frame, message, stack, count, first_seen, last_seen,
+    (
+        SELECT encode(traces.trace_id, 'hex') FROM watchglass.traces
+        WHERE traces.trace_id = groups.trace_id LIMIT 1
+    ) AS trace_id
+FROM watchglass.error_groups AS groups
+WHERE ($3::text IS NULL OR service_name = $3) AND ($4::text[] IS NULL OR id = ANY ($4))
+    AND last_seen >= $1 AND first_seen < $2
+ORDER BY last_seen DESC, id
+LIMIT $5;

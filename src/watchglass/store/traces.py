@@ -30,7 +30,6 @@ MOST_LINES = 1_000
 MOST_COUNTED = 10_000
 MOST_STATEMENTS = 100
 MOST_ERRORS = 10_000
-MOST_GROUPS = 500
 
 SEARCH_SECONDS = 2.0
 """How long one page is looked for."""
@@ -164,19 +163,13 @@ async def statements_with(database: Database, text: str) -> list[str]:
 
 async def error_groups(database: Database, wanted: Wanted, window: Window, limit: int) -> list[asyncpg.Record]:
     """Groups of a service's errors seen in a window, last seen first; of an endpoint those of its kept traces."""
-    times = (window.start, window.end)
-    query = sql.load("errors")["error_groups"]
-    if not wanted.of_endpoint:
-        return await database.fetch(query, wanted.service, *times, limit)
-    ids = await _error_groups_of(database, wanted, window)
-    rows = await database.fetch(query, wanted.service, *times, MOST_GROUPS) if ids else []
-    return [row for row in rows if row["id"] in ids][:limit]
-
-
-async def _error_groups_of(database: Database, wanted: Wanted, window: Window) -> set[str]:
-    query = sql.load("traces")["endpoint_error_groups"]
-    rows = await database.fetch(query, *_times(window), *_of_endpoint(wanted), MOST_ERRORS)
-    return {row["error_group"] for row in rows}
+    queries = sql.load("traces")
+    ids = None
+    if wanted.of_endpoint:
+        found = queries["endpoint_error_groups"]
+        rows = await database.fetch(found, *_times(window), *_of_endpoint(wanted), MOST_ERRORS)
+        ids = [row["error_group"] for row in rows]
+    return await database.fetch(queries["error_groups"], *_times(window), wanted.service, ids, limit)
 
 
 def _times(window: Window) -> tuple[datetime, datetime]:
