@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import psutil
-from request_cost import lifespan
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bench.entering import lifespan
 from bench.traffic import HOUR, STATUSES, Traffic
 
 SAMPLE = 0.02
