@@ -281,9 +281,7 @@ async def test_a_stream_ends_when_its_viewer_may_watch_no_longer(
         await eventually(lambda: viewer.named("end") == [{"reason": stream.LOGGED_OUT}])
 
 
-async def test_a_websocket_carries_the_same_and_takes_filters(
-    start: Callable[..., str], writer: LateWriter
-) -> None:
+async def test_a_websocket_carries_the_same_and_takes_filters(start: Callable[..., str], writer: LateWriter) -> None:
     async with aiohttp.ClientSession() as session, session.ws_connect(start() + WS + "?level=error") as socket:
         assert (await said(socket, "hello"))["id"]
         await writer.write(1, message="a")

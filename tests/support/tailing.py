@@ -72,9 +72,7 @@ class LateWriter:
                 *(self.id, self.sequence, lines),
             )
             await asyncio.sleep(open_for)
-            await self.connection.copy_records_to_table(
-                "logs", schema_name="watchglass", columns=COLUMNS, records=rows
-            )
+            await self.connection.copy_records_to_table("logs", schema_name="watchglass", columns=COLUMNS, records=rows)
         ids = [f"{self.id}-{self.sequence}-{position}" for position in range(lines)]
         self.written += ids
         return ids
