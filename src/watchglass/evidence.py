@@ -13,7 +13,7 @@ from watchglass.instrumentation.error_groups import ErrorGroups
 from watchglass.instrumentation.exceptions import exception_text
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.request import Request
-from watchglass.instrumentation.tail import Tail
+from watchglass.instrumentation.tail import Handled, Tail
 from watchglass.jobs.black_box import Freezer
 from watchglass.jobs.pending import PendingRequests
 from watchglass.records import LogRecord, Trace
@@ -61,5 +61,5 @@ class Evidence:
             self.box.clear()
         self.freezer.begin()
 
-    def _open(self) -> list[Request]:
-        return list(self.tail.open)
+    def _open(self) -> dict[Request, Handled]:
+        return self.tail.open.copy()

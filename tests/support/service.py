@@ -18,12 +18,13 @@ TESTS = Path(__file__).parent.parent
 
 
 class Service:
-    """`faults.service` under uvicorn at one port, with one state folder, however often it is started.
+    """`faults.service`, or another `app`, under uvicorn at one port, with one state folder, however often it starts.
 
     It flushes every second. `settings` are variables of its environment, without their prefix.
     """
 
-    def __init__(self, dsn: str, folder: Path, **settings: object) -> None:
+    def __init__(self, dsn: str, folder: Path, *, app: str = "faults.service:app", **settings: object) -> None:
+        self._app = app
         self.port = free_port()
         self.log = folder / "service.log"
         self.pid = 0
@@ -54,7 +55,7 @@ class Service:
 
     def start(self) -> None:
         """Start it; it serves when this returns, whether there is a database or not."""
-        command = [sys.executable, "-m", "uvicorn", "faults.service:app", "--port", str(self.port)]
+        command = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "--no-access-log", "--log-level", "warning"],

@@ -10,14 +10,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any, Final
 
-from watchglass import redaction
+from watchglass import guard, redaction
 from watchglass.instrumentation.attributes import of_outcome, span_name
 from watchglass.instrumentation.request import Request
-from watchglass.instrumentation.tail import children_of
+from watchglass.instrumentation.tail import Handled, children_of
 from watchglass.records import LogRecord
 from watchglass.settings import Settings
 
@@ -108,13 +108,21 @@ class BlackBox:
         }
 
 
-def described(request: Request, until: float = 0.0) -> dict[str, Any]:
-    """What is known of a request that ended, or that runs `until` now, a reading of the recorder's clock.
+def running(request: Request, handled: Handled, until: float) -> dict[str, Any]:
+    """What is known of a request that runs until now, a reading of the recorder's clock."""
+    known: dict[str, Any] = {}
+    with guard.protected("black box"):
+        known = handled.known()
+    return described(request, until, known)
+
+
+def described(request: Request, until: float = 0.0, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What is known of a request that ended, or that runs `until` then; `known` are attributes of its span.
 
     Spans are as the store has those of traces: the root first, in nanoseconds since its start.
     """
     end = request.time_ns(request.end or until)
-    attributes = {"http.request.method": request.method, **of_outcome(request)}
+    attributes = {"http.request.method": request.method, **(known or {}), **of_outcome(request)}
     spans = [_span(request, span_name(request), "server", request.span_id, request.parent_id, 0, end, attributes)]
     for span in children_of(request):
         began = span.start_ns - request.start_ns

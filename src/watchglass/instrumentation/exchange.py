@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 from watchglass import guard, meters
+from watchglass.instrumentation import attributes
 from watchglass.instrumentation.attributes import error_type
 from watchglass.instrumentation.budget import Budget, Spent
 from watchglass.instrumentation.outbound import Outbound
@@ -76,7 +77,7 @@ class Exchange:
         )
         self._active.add(1)
         instruments.outbound.meet()
-        instruments.tail.open.add(root.request)
+        instruments.tail.open[root.request] = self
         root.attach()
 
     async def receive(self) -> Message:
@@ -153,8 +154,15 @@ class Exchange:
         except Exception:
             guard.caught("request end")
         finally:
-            self._instruments.tail.open.discard(self._root.request)
+            self._instruments.tail.open.pop(self._root.request, None)
             self._root.close()
+
+    def known(self) -> dict[str, Any]:
+        """What is known of the request before its end, as attributes of its span; from any thread."""
+        request = self._root.request
+        if request.route is None:
+            request.route = self._instruments.roots.route(self._root)
+        return attributes.of_scope(self._root.scope)
 
     def _settle(self) -> None:
         request = self._root.request

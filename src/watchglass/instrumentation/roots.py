@@ -123,7 +123,7 @@ class Roots:
     def end(self, root: Root, seconds: float) -> None:
         """Complete the request, whose `end`, `status` and `error` are set, with its route; end the host's span."""
         request = root.request
-        request.route = self._route(root)
+        request.route = self.route(root)
         if request.span is None and root.meter is None:
             return
         outcome = attributes.of_outcome(request)
@@ -137,7 +137,8 @@ class Roots:
                 span.set_status(Status(StatusCode.ERROR))
             span.end(request.time_ns(request.end))
 
-    def _route(self, root: Root) -> str | None:
+    def route(self, root: Root) -> str | None:
+        """The route that the request has been given by now."""
         telemetry = root.telemetry
         if telemetry is None or not self._native.tells_route:
             return self._templates.of(root.scope, root.root_path)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import frexp
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from watchglass import meters
 from watchglass.instrumentation import attributes
@@ -41,6 +41,13 @@ _CONNECTION = 1 << 10
 """The band of connections, which have no duration."""
 
 
+class Handled(Protocol):
+    """A request that is being handled."""
+
+    def known(self) -> dict[str, Any]:
+        """What is known of it before its end, as attributes of its span; its route is set if it is known."""
+
+
 class Tail:
     """Decides on the requests of a process. `open` are those that are being handled.
 
@@ -55,7 +62,7 @@ class Tail:
         errors: ErrorGroups | None = None,
         ended_too: Callable[[Request], None] | None = None,
     ) -> None:
-        self.open: set[Request] = set()
+        self.open: dict[Request, Handled] = {}
         self._errors = errors or ErrorGroups(settings.redaction_key)
         self._ended_too = ended_too
         self._allowance = Allowance(settings)

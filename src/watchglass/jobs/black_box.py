@@ -14,7 +14,8 @@ import secrets
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, Literal
 
 from watchglass import guard, redaction, sql
@@ -22,10 +23,11 @@ from watchglass.analysis.bursts import Bursts
 from watchglass.errors import WatchglassError
 from watchglass.exporters.gently import gently
 from watchglass.exporters.pipeline import Pipeline
-from watchglass.instrumentation.black_box import BlackBox, described, stacks
+from watchglass.instrumentation.black_box import BlackBox, running, stacks
 from watchglass.instrumentation.error_groups import ErrorGroups
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.request import Request
+from watchglass.instrumentation.tail import Handled
 from watchglass.meters import INCIDENTS
 from watchglass.records import Incident
 from watchglass.settings import Settings
@@ -53,7 +55,7 @@ class Freezer:
         errors: ErrorGroups,
         pipeline: Pipeline,
         recorder: Recorder,
-        open_requests: Callable[[], Sequence[Request]],
+        open_requests: Callable[[], Mapping[Request, Handled]],
     ) -> None:
         self._settings = settings
         self._box = box
@@ -118,7 +120,7 @@ class Freezer:
     def _content(self, statements: Sequence[dict[str, Any]]) -> dict[str, Any]:
         threads = stacks()
         until = self._recorder.clock()
-        running = [described(request, until) for request in self._open()[:MOST_OPEN]]
+        under_way = [running(*one, until) for one in islice(self._open().items(), MOST_OPEN)]
         logs, of_logs = pack(self._box.logs(), MOST_PACKED // 4)
         requests, of_requests = pack(self._box.requests(), MOST_PACKED - len(logs))
         me = self._pipeline.instance
@@ -127,7 +129,7 @@ class Freezer:
             "process": {"instance": me.instance_id, "host": me.host, "pid": me.pid, "version": me.service_version},
             "requests": of_requests,
             "logs": of_logs,
-            "open": running,
+            "open": under_way,
             "stacks": threads,
             "statements": list(statements),
             "packed": f"{_text(requests)} {_text(logs)}",

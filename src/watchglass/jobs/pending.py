@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -18,13 +18,16 @@ from watchglass import sql
 from watchglass.errors import WatchglassError
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.attributes import span_name
-from watchglass.instrumentation.black_box import described
+from watchglass.instrumentation.black_box import running as described_now
 from watchglass.instrumentation.request import Request
+from watchglass.instrumentation.tail import Handled
 from watchglass.store.connection import transaction
 from watchglass.store.text import storable, storable_json
 
 if TYPE_CHECKING:
     from watchglass.store.connection import Connection
+
+Running = tuple[Request, Handled]
 
 SLOW: Final = 2.0
 """Seconds after which a request is noted."""
@@ -44,7 +47,7 @@ class PendingRequests:
     def __init__(
         self,
         pipeline: Pipeline,
-        open_requests: Callable[[], Sequence[Request]],
+        open_requests: Callable[[], Mapping[Request, Handled]],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """The clock is the recorder's."""
@@ -60,7 +63,7 @@ class PendingRequests:
             while True:
                 await asyncio.sleep(LOOK_SECONDS)
                 running = self._running()
-                now = {request.span_id for request in running}
+                now = {request.span_id for request, _ in running}
                 if now != noted or (now and time.monotonic() - written >= EVERY):
                     await self._note(running)
                     noted, written = now, time.monotonic()
@@ -69,27 +72,27 @@ class PendingRequests:
                 with suppress(WatchglassError):
                     await self._note([])
 
-    def _running(self) -> list[Request]:
+    def _running(self) -> list[Running]:
         """Those whose duration has not ended, oldest first: a stream that began to flow is not waited for."""
         since = self._clock() - SLOW
-        found = [request for request in self._open() if request.start <= since and request.work is not None]
-        return sorted(found, key=lambda request: request.start)[:MOST]
+        found = [one for one in self._open().items() if one[0].start <= since and one[0].work is not None]
+        return sorted(found, key=lambda one: one[0].start)[:MOST]
 
-    async def _note(self, running: Sequence[Request]) -> None:
+    async def _note(self, running: Sequence[Running]) -> None:
         async with self._pipeline.borrow() as connection:
             await note(connection, self._pipeline.instance.instance_id, running, self._clock())
 
 
-async def note(connection: Connection, instance: str, running: Sequence[Request], until: float) -> None:
+async def note(connection: Connection, instance: str, running: Sequence[Running], until: float) -> None:
     """Have these requests of a process, which run until now, in the store, and no others."""
-    rows = [_row(request, until) for request in running]
+    rows = [_row(*one, until) for one in running]
     columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(7)]
     async with transaction(connection, seconds=5.0):
         await connection.execute(sql.load("pending")["set_pending"], instance, *columns)
 
 
-def _row(request: Request, until: float) -> tuple[Any, ...]:
-    root, *children = described(request, until)["spans"]
+def _row(request: Request, handled: Handled, until: float) -> tuple[Any, ...]:
+    root, *children = described_now(request, handled, until)["spans"]
     spans = [root, *children[-MOST_SPANS:]]
     return (
         bytes.fromhex(request.trace_hex),
