@@ -85,10 +85,10 @@ class RedisObserver:
     def batch(self, stack: Sequence[Arguments], transaction: bool) -> Operation:
         """The operation that a pipeline is; a transaction is "MULTI"."""
         operation = "MULTI" if transaction else "PIPELINE"
-        names = list(dict.fromkeys(self._commands.of(args).name for args in stack))
+        names, cache_type = self._mix(stack)
         more = " ..." if len(names) > _NAMED_COMMANDS else ""
         summary = self._bounded(f"{operation} {' '.join(names[:_NAMED_COMMANDS])}{more}", operation)
-        key = (operation, summary, self._common_type(stack))
+        key = (operation, summary, cache_type)
         batch = self._batches.get(key)
         if batch is None:
             batch = self._batches.setdefault(key, Operation(self._recorder, SYSTEM, *key[:2], None, key[2]))
@@ -101,7 +101,11 @@ class RedisObserver:
         if isinstance(answers, list | tuple) and len(answers) == len(stack):
             for args, answer in zip(stack, answers, strict=True):
                 command = self._commands.of(args)
-                if command.lookups is not None and not isinstance(answer, BaseException):
+                if command.lookups is None or isinstance(answer, BaseException):
+                    continue
+                if command.single:
+                    self._counters(self._types.type_of(args[1]))[answer is None].add()
+                else:
                     self._count(command, args, answer)
         batch.ended(start, None, attributes)
 
@@ -133,12 +137,15 @@ class RedisObserver:
             operation.hits, operation.misses = self._counters(cache_type)
         return self._operations[command.name].setdefault(cache_type, operation)
 
-    def _common_type(self, stack: Iterable[Arguments]) -> str | None:
-        """The cache type of all keys in a pipeline, if they have one in common."""
-        types = {
-            self._types.type_of(args[1]) if len(args) > 1 and self._commands.of(args).keyed else None for args in stack
-        }
-        return types.pop() if len(types) == 1 else None
+    def _mix(self, stack: Iterable[Arguments]) -> tuple[list[str], str | None]:
+        """The names of the commands in a pipeline, each once, and the cache type that all their keys have in common."""
+        names: dict[str, None] = {}
+        types: set[str | None] = set()
+        for args in stack:
+            command = self._commands.of(args)
+            names[command.name] = None
+            types.add(self._types.type_of(args[1]) if command.keyed and len(args) > 1 else None)
+        return list(names), types.pop() if len(types) == 1 else None
 
     def _bounded(self, summary: str, otherwise: str) -> str:
         if summary in self._summaries:
