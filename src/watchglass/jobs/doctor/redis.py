@@ -84,7 +84,7 @@ def reason_of(url: str, error: Exception) -> tuple[str, str]:
     """Why, and what to do. Redis' own words are looked at only: they may repeat what was sent."""
     from redis.exceptions import AuthenticationError, NoPermissionError
 
-    said = str(error)
+    said = f"{error} {error.__context__ or ''}"  # older clients give a number alone
     if isinstance(error, NoPermissionError) or "NOPERM" in said:
         return "its user may not ask for INFO", "Allow it: ACL SETUSER name +info"
     if isinstance(error, AuthenticationError) or "WRONGPASS" in said or "NOAUTH" in said:
