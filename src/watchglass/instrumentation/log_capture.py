@@ -14,7 +14,7 @@ from watchglass.instrumentation.exceptions import error_of
 from watchglass.instrumentation.log_records import Event, Ids, LogRecords, calling_module, level_name
 from watchglass.records import LogRecord
 
-_NOTHING: Final = object()
+NOTHING: Final = object()
 _OWN_LOGGER: Final = guard.logger.name
 _MAX_DEPTH: Final = 2
 """A line may be written while another is captured, by a `__str__` or a finalizer; but not without end."""
@@ -38,22 +38,36 @@ class Witness:
             self.outer.hear(exc_info)
 
 
-class _Here(threading.local):
-    """What one thread is about: how deep in capturing, and the event that the standard library gets next."""
+class Thread:
+    """What one thread is about: how deep in capturing, and the event that it hands to the standard library next.
 
-    depth = 0
-    witness: Witness | None = None
-    event: Event | None = None
-    rendered: object = _NOTHING
-    exception: str | None = None
+    `rendered` is what the event became: its record is known by holding this very object. `exception` is a text of ours
+    of an exception that structlog is about to format.
+    """
+
+    __slots__ = ("depth", "event", "exception", "rendered", "witness")
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.event: Event | None = None
+        self.rendered: object = NOTHING
+        self.exception: str | None = None
+        self.witness: Witness | None = None
+
+
+class _Here(threading.local):
+    def __init__(self) -> None:
+        self.thread = Thread()
 
 
 class LogCapture:
     """Offers lines of `threshold` and above as records. Safe from any thread, raises nothing, takes no lock.
 
     `offer` is called in the thread that logs, `offer_handled` if given in its place for lines that go to handlers of
-    the standard library too. Lines of Watchglass's own work are left out.
+    the standard library too. Lines of Watchglass's own work are left out. `here.thread` is what this thread is about.
     """
+
+    __slots__ = ("_offer", "_offer_handled", "_records", "here", "threshold")
 
     def __init__(
         self,
@@ -64,88 +78,72 @@ class LogCapture:
     ) -> None:
         self._offer = offer
         self._offer_handled = offer_handled or offer
-        self._threshold = threshold
         self._records = LogRecords(key)
-        self._here = _Here()
+        self.threshold = threshold
+        self.here = _Here()
 
     def wants(self, level: int) -> bool:
         """Whether a line of this level that is written here and now is captured."""
-        return level >= self._threshold and not guard.own_work.get() and self._here.depth < _MAX_DEPTH
+        return level >= self.threshold and not guard.own_work.get() and self.here.thread.depth < _MAX_DEPTH
 
     def record(self, record: logging.LogRecord, ids: Ids, event: Event | None = None) -> None:
         """Capture a record of the standard library; `event` is what it was rendered from."""
-        if record.levelno < self._threshold or record.name == _OWN_LOGGER or not self.wants(record.levelno):
+        thread = self.here.thread
+        depth = thread.depth
+        if record.levelno < self.threshold or depth >= _MAX_DEPTH or record.name == _OWN_LOGGER or guard.own_work.get():
             return
-        here = self._here
-        here.depth = depth = here.depth + 1
+        thread.depth = depth + 1
         try:
-            if here.witness is not None:
-                here.witness.hear(record.exc_info)
+            if thread.witness is not None:
+                thread.witness.hear(record.exc_info)
             self._offer_handled(self._records.of_record(record, ids, event))
         except Exception:
             guard.caught("log capture")
         finally:
-            here.depth = depth - 1
+            thread.depth = depth
 
     def event(self, logger: Any, level: int, event: Event) -> None:
         """Capture an event of structlog that does not reach the standard library."""
-        here = self._here
-        here.depth = depth = here.depth + 1
+        thread = self.here.thread
+        thread.depth = depth = thread.depth + 1
         try:
-            if here.witness is not None:
-                here.witness.hear(event.values.get("exc_info"))
-            name = str(event.values.get("logger") or getattr(logger, "name", None) or calling_module())
+            values = event[0]
+            if thread.witness is not None:
+                thread.witness.hear(values.get("exc_info"))
+            name = str(values.get("logger") or getattr(logger, "name", None) or calling_module())
             self._offer(self._records.of_event(event, time.time(), level, level_name(level), name))
         except Exception:
             guard.caught("log capture")
         finally:
-            here.depth = depth - 1
+            thread.depth = depth - 1
 
     def tell(
         self, logger: str, level: int, message: str, fields: Mapping[str, Any], error: BaseException | None, ids: Ids
     ) -> None:
         """Capture what no logger was told."""
         if self.wants(level):
-            event = Event({**fields, "event": message, "exc_info": error, "logger": logger}, ids)
-            self.event(None, level, event)
+            values = {**fields, "event": message, "exc_info": error, "logger": logger}
+            self.event(None, level, (values, ids, None))
 
     @contextmanager
     def witness(self, error: BaseException | None) -> Iterator[Witness]:
         """See whether this thread is about to log the exception, or anything if there is none."""
-        here = self._here
-        here.witness = witness = Witness(error, here.witness)
+        thread = self.here.thread
+        thread.witness = witness = Witness(error, thread.witness)
         try:
             yield witness
         finally:
-            here.witness = witness.outer
-
-    def hold(self, event: Event | None) -> None:
-        """Keep an event that this thread is about to hand to the standard library, rendered."""
-        here = self._here
-        here.event, here.rendered = event, _NOTHING
-
-    def rendered(self, message: object) -> None:
-        """What the event became. Its record is known by holding this very object."""
-        here = self._here
-        if here.event is not None:
-            here.rendered = message
-
-    def taken(self, message: object) -> Event | None:
-        """The event that was rendered into this message, if any was; from now on none is held."""
-        here = self._here
-        event = here.event
-        if event is None:
-            return None
-        here.event = None
-        return event if here.rendered is message else None
+            thread.witness = witness.outer
 
     def note_exception(self, exc_info: Any) -> None:
         """Make a text of an exception that structlog is about to format; None: there is none."""
-        if self._here.witness is not None and exc_info:
-            self._here.witness.hear(exc_info)
-        self._here.exception = self._records.exception(exc_info) if exc_info else None
+        thread = self.here.thread
+        if thread.witness is not None and exc_info:
+            thread.witness.hear(exc_info)
+        thread.exception = self._records.exception(exc_info) if exc_info else None
 
     def noted_exception(self) -> str | None:
         """The text that was noted last in this thread, once."""
-        text, self._here.exception = self._here.exception, None
+        thread = self.here.thread
+        text, thread.exception = thread.exception, None
         return text

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from watchglass import guard
-from watchglass.instrumentation.log_capture import LogCapture
-from watchglass.instrumentation.log_records import Event, Ids, level_of
+from watchglass.instrumentation.log_capture import NOTHING, LogCapture
+from watchglass.instrumentation.log_records import Ids, level_of
 
 _MAPPINGS: Final = (dict, MutableMapping)
 
@@ -39,7 +39,7 @@ class BeforeRenderer(Own):
 
     def __call__(self, logger: Any, method: str, event: Any) -> Any:
         try:
-            if isinstance(event, _MAPPINGS):
+            if type(event) is dict or isinstance(event, MutableMapping):
                 ids = self._current_ids()
                 if ids[0] and "trace_id" not in event:
                     event["trace_id"], event["span_id"] = ids
@@ -51,13 +51,14 @@ class BeforeRenderer(Own):
 
     def _see(self, capture: LogCapture, logger: Any, method: str, values: Mapping[str, Any], ids: Ids) -> None:
         level = level_of(method)
-        wanted = capture.wants(level)
         exception = capture.noted_exception() if self._formatted else None
-        if self._standard:
-            wanted = wanted and logger.isEnabledFor(level)
-            capture.hold(Event(dict(values), ids, exception) if wanted else None)
-        elif wanted:
-            capture.event(logger, level, Event(values, ids, exception))
+        if self._standard:  # whether it is wanted is seen by the record that it becomes
+            thread = capture.here.thread
+            thread.rendered = NOTHING
+            wanted = level >= capture.threshold and logger.isEnabledFor(level)
+            thread.event = (dict(values), ids, exception) if wanted else None
+        elif capture.wants(level):
+            capture.event(logger, level, (values, ids, exception))
 
 
 class BeforeException(Own):
@@ -87,10 +88,13 @@ class AfterRenderer(Own):
 
     def __call__(self, logger: Any, method: str, event: Any) -> Any:
         try:
+            thread = self._capture.here.thread
+            if thread.event is None:
+                return event
             if isinstance(event, tuple):
-                self._capture.rendered(event[0][0] if event and event[0] else None)
+                thread.rendered = event[0][0] if event and event[0] else None
             else:
-                self._capture.rendered(event.get("msg") if isinstance(event, dict) else event)
+                thread.rendered = event.get("msg") if isinstance(event, dict) else event
         except Exception:
             guard.caught("structlog")
         return event

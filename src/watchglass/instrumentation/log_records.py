@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from watchglass import guard, redaction
 from watchglass.instrumentation.exceptions import error_of, exception_text, traceback_text
@@ -52,12 +52,8 @@ _NO_KEYWORDS: Final = _IDS | {
 """What structlog and its processors add to an event."""
 
 
-class Event(NamedTuple):
-    """An event of structlog before it is rendered; `exception` is the text of ours, if there is one already."""
-
-    values: Mapping[str, Any]
-    ids: Ids
-    exception: str | None = None
+Event = tuple[Mapping[str, Any], Ids, str | None]
+"""An event of structlog before it is rendered, its ids, and the text of ours of its exception if there is one."""
 
 
 def level_name(level: int) -> str:
@@ -91,7 +87,7 @@ class LogRecords:
             event = _logged_event(record, ids)
         if event is not None:
             if record.stack_info:
-                event = event._replace(values={**event.values, "stack": record.stack_info})
+                event = {**event[0], "stack": record.stack_info}, *event[1:]
             return self.of_event(event, record.created, record.levelno, record.levelname, record.name)
         values: Mapping[str, Any] = record.__dict__
         if record.stack_info:
@@ -163,7 +159,7 @@ def _logged_event(record: logging.LogRecord, ids: Ids) -> Event | None:
     """The event that a record has for its message, as some services log them."""
     if not isinstance(record.msg, Mapping) or "event" not in record.msg:
         return None
-    return Event({**record.msg, "exc_info": record.exc_info} if record.exc_info else record.msg, ids)
+    return ({**record.msg, "exc_info": record.exc_info} if record.exc_info else record.msg), ids, None
 
 
 def _formatted(record: logging.LogRecord) -> str:

@@ -13,8 +13,10 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
+from opentelemetry.context import get_current
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import Span
+from opentelemetry.trace.propagation import _SPAN_KEY
 
 from watchglass.guard import caught
 from watchglass.instrumentation.exceptions import error_of, request_behind
@@ -79,12 +81,12 @@ class LoggingInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
 def current_ids() -> Ids:
     """The ids of the span, or else the request, that is being worked on here; empty outside of any."""
-    request = current_request()
-    span = get_current_span()
-    if not isinstance(span, CarriedSpan):
+    span = get_current().get(_SPAN_KEY)
+    if span is not None and type(span) is not CarriedSpan and isinstance(span, Span):
         context = span.get_span_context()
         if context.trace_id:
             return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    request = current_request()
     return _NO_TRACE if request is None else (request.trace_hex, request.span_hex)
 
 
@@ -99,8 +101,13 @@ def _hearing(capture: LogCapture | None, original: Callable[..., Any]) -> Callab
         event, ids = None, _NO_TRACE
         try:
             if capture is not None:
-                event = capture.taken(record.msg)
-            ids = _ids_of(record) if event is None else event.ids
+                thread = capture.here.thread
+                event = thread.event
+                if event is not None:
+                    thread.event = None
+                    if thread.rendered is not record.msg:
+                        event = None
+            ids = _ids_of(record) if event is None else event[1]
             _put(ids, record.__dict__)
         except Exception:
             caught("logging")

@@ -65,16 +65,22 @@ def without_assigned(message: str) -> str:
         lowered = message.lower()
     if "=" in lowered or ":" in lowered or "'," in lowered or '",' in lowered or ">" in lowered or "\uff1a" in lowered:
         message, lowered = _assigned(message, lowered)
-    if "bearer" in lowered or "basic" in lowered or "negotiate" in lowered:
-        message = _replace(_SCHEME, message, _like_credentials)
     if "digest" in lowered or "aws4" in lowered:
         message = _replace(_SIGNED, message, _always)
+    return without_said(message)
+
+
+def without_said(message: str) -> str:
+    """`message` with what is said to be a secret redacted: `the token is ...`, `--password ...`."""
+    lowered = message.lower()
     if "pass" in lowered or "secret" in lowered or "token" in lowered or "key" in lowered or "auth" in lowered:
         message = _replace(_SAID, message, _always)
         if " -" in lowered:
             message = _replace(_FLAG, message, _always)
     elif " -u " in lowered:
         message = _replace(_FLAG, message, _always)
+    if "bearer" in lowered or "basic" in lowered or "negotiate" in lowered:
+        message = _replace(_SCHEME, message, _like_credentials)
     return message
 
 

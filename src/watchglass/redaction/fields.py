@@ -38,25 +38,29 @@ def fields(
     for name, value in mapping.items():  # what nearly all fields are; the rest is left to the careful way below
         if name in skip:
             continue
-        if type(name) is not str or len(kept) >= _MAX_ITEMS or not _is_plain(name):
+        if type(name) is not str or len(kept) >= _MAX_ITEMS:
             break
+        degree = _degree(name)
         kind = type(value)
+        if degree is None:
+            break
         if kind is str and len(value) <= VALUE_LIMIT:
-            shown = text(value, key)
-        elif (
-            (kind is int and -_BIG <= value < _BIG)
-            or kind is bool
-            or value is None
-            or (kind is float and isfinite(value))
-        ):
-            shown = value
+            kept[name] = REDACTED if degree and hides(degree, value) else text(value, key)
+        elif kind is bool or value is None:
+            kept[name] = value
+        elif (kind is int and -_BIG <= value < _BIG) or (kind is float and isfinite(value)):
+            kept[name] = REDACTED if degree == SECRET else value
         else:
             break
-        degree = secrecy(name)
-        kept[name] = REDACTED if degree and is_hidden(degree, value) else shown
     else:
         return kept
     return _Copy(key).mapping({name: value for name, value in mapping.items() if name not in skip}, 0)
+
+
+@lru_cache(maxsize=4096)
+def _degree(name: str) -> int | None:
+    """The secrecy of a name that is shown as it is; None of one that is not."""
+    return secrecy(name) if _is_plain(name) else None
 
 
 class _Copy:
@@ -117,7 +121,6 @@ class _Copy:
         return kept
 
 
-@lru_cache(maxsize=4096)
 def _is_plain(name: str) -> bool:
     """Whether a name is shown as it is."""
     return len(name) <= _NAME_LIMIT and text(name, None, _NAME_LIMIT) == name

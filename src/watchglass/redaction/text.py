@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_plus
 
-from watchglass.redaction.assigned import without_assigned
+from watchglass.redaction.assigned import without_assigned, without_said
 from watchglass.redaction.issued import issued
 from watchglass.redaction.personal import addresses, emails, process_key
 from watchglass.redaction.quoted import without_quoted
@@ -25,6 +25,7 @@ _DECODED: Final = 3
 """How often a percent-encoded text may have been encoded again."""
 
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_WORDS = re.compile(r"(?:[A-Za-z0-9,.!?_/-]{1,14}+ )*[A-Za-z0-9,.!?_/-]{0,14}+")
 _ENCODED = re.compile(r"""[^\s"'<>%]*+%[0-9a-fA-F]{2}[^\s"'<>]*+""")
 
 
@@ -44,6 +45,8 @@ def text(message: str, key: bytes | None = None, limit: int = LIMIT) -> str:
 
 
 def _clean(message: str, key: bytes | None) -> str:
+    if _WORDS.fullmatch(message) and message.count(".") < 3:  # what most messages are: nothing issued is as short
+        return without_said(message)
     if not message.isprintable():
         message = _UNSAFE.sub(_spelled, message)
     if "%" in message:
