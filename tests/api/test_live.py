@@ -294,9 +294,9 @@ async def test_a_websocket_carries_the_same_and_takes_filters(start: Callable[..
         await writer.write(1, message="abc")
         assert [line["message"] for line in (await said(socket, "lines"))["lines"]] == ["abc"]
         position = told["id"]
-    async with aiohttp.ClientSession() as session:
-        async with session.ws_connect(start() + WS + f"?last_event_id={position}") as socket:
-            assert [line["message"] for line in (await said(socket, "lines"))["lines"]] == ["abc"]
+    again = f"{start()}{WS}?last_event_id={position}"
+    async with aiohttp.ClientSession() as session, session.ws_connect(again) as socket:
+        assert [line["message"] for line in (await said(socket, "lines"))["lines"]] == ["abc"]
 
 
 async def said(socket: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, Any]:

@@ -34,8 +34,8 @@ class LateWriter:
         self.connection = await asyncpg.connect(self._dsn)
         try:
             self.id = self.id or await self.connection.fetchval(
-                "INSERT INTO watchglass.instances (service_instance_id, service_name, service_namespace, service_version,"
-                " host_name, process_pid, started_at, last_seen)"
+                "INSERT INTO watchglass.instances (service_instance_id, service_name, service_namespace,"
+                " service_version, host_name, process_pid, started_at, last_seen)"
                 " VALUES (gen_random_uuid()::text, $1, '', '1', 'host-a', 1, now(), now()) RETURNING id",
                 self._service,
             )
@@ -68,7 +68,8 @@ class LateWriter:
         ]
         async with self.connection.transaction():
             await self.connection.execute(
-                "INSERT INTO watchglass.batches (instance_id, sequence, points, logs, traces) VALUES ($1, $2, 0, $3, 0)",
+                "INSERT INTO watchglass.batches (instance_id, sequence, points, logs, traces)"
+                " VALUES ($1, $2, 0, $3, 0)",
                 *(self.id, self.sequence, lines),
             )
             await asyncio.sleep(open_for)

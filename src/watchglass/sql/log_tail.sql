@@ -63,6 +63,6 @@ CROSS JOIN LATERAL (
 SELECT DISTINCT trace_id FROM watchglass.traces
 WHERE trace_id = ANY($1::bytea[]) AND time >= to_timestamp($2::float8) AND time < to_timestamp($3::float8);
 
--- name: processes
+-- name: who_wrote
 -- The processes with these numbers, as log lines name them.
 SELECT id, service_name, service_instance_id, host_name FROM watchglass.instances WHERE id = ANY($1::integer[]);

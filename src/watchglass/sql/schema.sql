@@ -197,7 +197,7 @@ CREATE TABLE watchglass.batches (
     traces integer NOT NULL,
     PRIMARY KEY (instance_id, sequence)
 );
-CREATE INDEX batches_written_at ON watchglass.batches USING brin (written_at) WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX batches_written_at ON watchglass.batches (written_at);
 
 -- Log lines. (instance_id, sequence, position) is their order within a process.
 CREATE TABLE watchglass.logs (

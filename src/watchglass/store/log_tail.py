@@ -145,7 +145,7 @@ class LogTail:
         if len(self._processes) > _MOST_PROCESSES:
             self._processes.clear()
             new = list(ids)
-        for row in await fetch(_SQL["processes"], new) if new else ():
+        for row in await fetch(_SQL["who_wrote"], new) if new else ():
             self._processes[row["id"]] = Process(row["service_name"], row["service_instance_id"], row["host_name"])
 
     async def _lines(self, fetch: Fetch, batches: Sequence[Unread]) -> list[dict[str, Any]]:

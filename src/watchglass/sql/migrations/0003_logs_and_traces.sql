@@ -239,4 +239,9 @@ REVOKE ALL ON FUNCTION watchglass.drop_oversized_partition(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.divide_partitions(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.add_partition(text, text, timestamptz, timestamptz) FROM PUBLIC;
 
+-- Who follows the log lines asks several times a second what was written lately: a BRIN index answers that within a
+-- millisecond once autovacuum has summarised it, and reads the whole ledger where it has not.
+DROP INDEX watchglass.batches_written_at;
+CREATE INDEX batches_written_at ON watchglass.batches (written_at);
+
 INSERT INTO watchglass.migrations (version, name, min_writer) VALUES (3, 'logs and traces', 1);
