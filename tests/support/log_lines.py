@@ -13,7 +13,7 @@ _FILL = """
         time, sequence, instance_id, position, severity, level, logger, message, fields, trace_id, span_id, exception
     )
     SELECT
-        $1::timestamptz + i * $3::interval / $2, i / 100, 1 + i % $4, i % 100,
+        $1::timestamptz + i * $3::interval / $2, i / 100, 1 + i / 3 % $4, i % 100,
         CASE WHEN i % 1000 = 7 THEN 17 WHEN i % 50 = 7 THEN 13 ELSE 9 END,
         CASE WHEN i % 1000 = 7 THEN 'ERROR' WHEN i % 50 = 7 THEN 'WARNING' ELSE 'INFO' END,
         'shop.' || CASE WHEN i % 500 = 3 THEN 'payment' ELSE (ARRAY['orders', 'search', 'cart'])[1 + i % 3] END,
