@@ -17,6 +17,7 @@ METRICS = "/metrics"
 API = "/api/monitoring"
 OPENAPI = "/api/monitoring/openapi.json"
 FOOTPRINT = "/ui/monitoring/footprint"
+LOGS = "/ui/monitoring/logs"
 RECORD = "/api/monitoring/metrics/record"
 
 EXACT = frozenset(

@@ -23,7 +23,7 @@ from watchglass.api.health import HealthAnswer
 from watchglass.api.notices import Notice, Show
 from watchglass.api.visitors import viewer
 from watchglass.errors import InvalidRange, SchemaMissing, WatchglassError
-from watchglass.ui import cards, footprint, static
+from watchglass.ui import cards, footprint, logs, static
 from watchglass.ui.cards import headline
 from watchglass.ui.pages import Pages
 
@@ -51,6 +51,7 @@ def add_pages(app: FastAPI, context: Context) -> Show:
         (paths.PAGE, site.page),
         ("/ui/monitoring", site.home),
         (paths.STATUS_PAGE, site.status),
+        (paths.LOGS, site.logs),
         (paths.FOOTPRINT, site.footprint),
         (paths.FOOTPRINT + "/content", site.footprint_content),
         (FRAGMENTS + "/overview", site.overview),
@@ -74,13 +75,18 @@ class Site:
         if not query.keys() & {"range", "start", "end"} and await self._is_young():
             address = self._pages.base(request) + paths.PAGE
             return RedirectResponse(f"{address}?{urlencode({**query, 'range': YOUNG})}", 307)
-        return await self._shell(request, "page.html", _tiles())
+        return await self._shell(request, "page.html", tiles=_tiles())
 
     async def footprint(self, request: Request) -> Response:
         """What Watchglass itself costs, its content to come."""
-        return await self._shell(request, "footprint.html", footprint.TILES)
+        return await self._shell(request, "footprint.html", tiles=footprint.TILES)
 
-    async def _shell(self, request: Request, template: str, tiles: object) -> Response:
+    async def logs(self, request: Request) -> Response:
+        """The log, its lines to come."""
+        chosen = logs.Chosen.of(request.query_params)
+        return await self._shell(request, "logs.html", page="logs", chosen=chosen, levels=logs.SHOWN_LEVELS)
+
+    async def _shell(self, request: Request, template: str, page: str = "", **values: Any) -> Response:
         """A page with the bar and the footer of every page."""
         query, context = request.query_params, self._context
         range_ = query.get("range", "")
@@ -98,10 +104,11 @@ class Site:
             comparison=query.get("compare", ranges.DEFAULT_COMPARISON),
             comparisons=COMPARED_WITH,
             default_comparison=ranges.DEFAULT_COMPARISON,
-            tiles=tiles,
+            page=page,
             visitor=viewer(request),
             guard_token=await guard_token(request),
             logs_out=context.authorize is None,
+            **values,
         )
 
     async def _is_young(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -15,8 +15,14 @@ from watchglass.api import paths
 from watchglass.errors import AssetsMissing
 from watchglass.ui import format, static
 
-SHARED = ("range", "start", "end", "compare", "latency", "percentile", "sort", "endpoints", "endpoint")
-"""Parameters of the page's address, which links within it carry on."""
+WINDOW = ("range", "start", "end", "compare")
+"""Parameters of every page's address: which time is looked at."""
+
+SHARED = (
+    *(*WINDOW, "latency", "percentile", "sort", "endpoints", "endpoint"),
+    *("level", "text", "logger", "service", "instance", "trace_id", "ids"),
+)
+"""Parameters of a page's address, which links within it carry on."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
@@ -48,7 +54,8 @@ class Pages:
             "base": base,
             "nonce": nonce,
             "asset": _asset(base),
-            "link": _link(request.query_params),
+            "link": _link(request.query_params, SHARED),
+            "link_window": _link(request.query_params, WINDOW),
             "moment": format.moment,
         }
         try:
@@ -62,11 +69,14 @@ def _asset(base: str) -> Callable[[str], str]:
     return lambda name: f"{base}{paths.STATIC}/{static.manifest()[name]}"
 
 
-def _link(query: Mapping[str, str]) -> Callable[..., str]:
-    """`link(range="6h")`: this page's address with these parameters changed; an empty one is removed."""
+def _link(query: Mapping[str, str], names: Sequence[str]) -> Callable[..., str]:
+    """`link(range="6h")`: this page's address with these parameters changed; an empty one is removed.
+
+    `link_window()` carries on the window alone, to another page.
+    """
 
     def link(**changes: str) -> str:
-        kept = {name: query[name] for name in SHARED if name in query} | changes
+        kept = {name: query[name] for name in names if name in query} | changes
         return "?" + urlencode({name: value for name, value in kept.items() if value})
 
     return link

@@ -14,6 +14,14 @@ async function draw(root) {
   for (const place of places) show(place);
 }
 
+// The log's own script comes where there is a log.
+async function follow() {
+  const place = document.querySelector("[data-log]");
+  if (!place) return;
+  const { start } = place.dataset.log === "card" ? await import("./log/card.js") : await import("./log/panel.js");
+  start(place);
+}
+
 // A tab among many says that something is wrong.
 function entitle() {
   const findings = Number(document.querySelector("[data-findings]")?.dataset.findings ?? 0);
@@ -30,3 +38,4 @@ document.addEventListener("htmx:afterSwap", (event) => {
 
 for (const part of [theme, state, live, keys, copy, poll]) part.start();
 localise(document);
+follow();

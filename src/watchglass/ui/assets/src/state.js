@@ -1,17 +1,19 @@
 // What the page shows is in its address: range, live, sort order, switches. This module alone reads and writes it.
 
+const WINDOW = ["range", "start", "end", "compare"];
+
 /** The address' parameters. */
 export const query = () => new URLSearchParams(location.search);
 
-/** Changes parameters of the address (null removes one), adds a step to the history, and tells the page. */
-export function change(values) {
+/** Changes parameters of the address (null removes one), adds a step to the history unless told not to, tells the page. */
+export function change(values, { step = true } = {}) {
   const next = query();
   for (const [name, value] of Object.entries(values)) {
     if (value === null || value === "") next.delete(name);
     else next.set(name, value);
   }
   if (next.toString() === query().toString()) return;
-  history.pushState(null, "", next.size ? `?${next}` : location.pathname);
+  history[step ? "pushState" : "replaceState"](null, "", next.size ? `?${next}` : location.pathname);
   announce();
 }
 
@@ -45,6 +47,11 @@ function pairs(link) {
   return Object.fromEntries(new URLSearchParams(link.dataset.state));
 }
 
+// Another page takes over which time is looked at, and not what this one looks for.
+function ofWindow(now) {
+  return new URLSearchParams([...now].filter(([name]) => WINDOW.includes(name)));
+}
+
 // The bar is not drawn anew by the server: say here which of its choices is in force, and what links to pages carry.
 function mark() {
   const now = query();
@@ -57,4 +64,5 @@ function mark() {
     select.value = now.get(select.dataset.stateName) ?? "";
   }
   for (const link of document.querySelectorAll("a[data-carry]")) link.search = now.toString();
+  for (const link of document.querySelectorAll("a[data-carry-window]")) link.search = ofWindow(now).toString();
 }

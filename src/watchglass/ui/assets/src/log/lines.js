@@ -1,0 +1,62 @@
+// The log lines that a page holds: the oldest first, each once, at most so many.
+
+/** Lines in memory; more push the oldest out, which the history has. */
+export const MOST = 10_000;
+
+/** A line's place among all, as the history's cursors spell it. */
+export function placeOf(line) {
+  const second = Date.parse(`${line.time.slice(0, 19)}Z`);
+  return `${second * 1000 + Number(line.time.slice(20, 26))}_${line.id.replaceAll("-", "_")}`;
+}
+
+export class Lines {
+  items = [];
+  #ids = new Set();
+
+  /** Appends what is new of `lines`; returns how many that were. */
+  add(lines) {
+    const fresh = this.#fresh(lines);
+    this.items.push(...fresh);
+    return fresh.length;
+  }
+
+  /** Puts what is new of `lines`, the oldest first, before all others. */
+  addOlder(lines) {
+    this.items.unshift(...this.#fresh(lines));
+  }
+
+  /** Says that lines are missing here. */
+  addGap(count) {
+    const last = this.items.at(-1);
+    if (last?.skipped) last.skipped += count;
+    else this.items.push({ id: `skipped-${this.items.length}-${Date.now()}`, skipped: count });
+  }
+
+  /** Lets the oldest go beyond `most`. */
+  trim(most = MOST) {
+    for (const line of this.items.splice(0, Math.max(0, this.items.length - most))) this.#ids.delete(line.id);
+  }
+
+  /** Keeps what `wanted` says, until the service has answered what else there is. */
+  keep(wanted) {
+    this.items = this.items.filter((line) => !line.skipped && wanted(line));
+    this.#ids = new Set(this.items.map((line) => line.id));
+  }
+
+  clear() {
+    this.items = [];
+    this.#ids.clear();
+  }
+
+  /** The cursor from which the history goes on to older lines; null without lines. */
+  get oldest() {
+    const first = this.items.find((line) => !line.skipped);
+    return first ? placeOf(first) : null;
+  }
+
+  #fresh(lines) {
+    const fresh = lines.filter((line) => !this.#ids.has(line.id));
+    for (const line of fresh) this.#ids.add(line.id);
+    return fresh;
+  }
+}
