@@ -5,18 +5,18 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
 from math import isfinite
 from typing import Any, Final, TypeGuard
 from urllib.parse import unquote_plus
 
 from watchglass.redaction.names import COUNTED, OPEN, REDACTED, SECRET, hides, secrecy
-from watchglass.redaction.text import text
+from watchglass.redaction.text import SHORTEST, text
 
 VALUE_LIMIT: Final = 1024
 """Characters kept of one value."""
 
 _NAME_LIMIT = 100
+_NAME_READ = 200
 _MAX_DEPTH = 5
 _MAX_ITEMS = 64
 _MAX_VALUES = 512
@@ -35,17 +35,14 @@ def fields(
     that fail when they are read. Never raises for a mapping of a built-in type, cyclic ones included.
     """
     kept: dict[str, Any] = {}
-    for name, value in mapping.items():  # what nearly all fields are; the rest is left to the careful way below
-        if name in skip:
-            continue
-        if type(name) is not str or len(kept) >= _MAX_ITEMS:
-            break
-        degree = _degree(name)
+    for name, degree in _plan_of(mapping, skip):  # what nearly all fields are
+        value = mapping[name]
         kind = type(value)
-        if degree is None:
-            break
         if kind is str and len(value) <= VALUE_LIMIT:
-            kept[name] = REDACTED if degree and hides(degree, value) else text(value, key)
+            if degree and hides(degree, value):
+                kept[name] = REDACTED
+            else:
+                kept[name] = value if len(value) <= SHORTEST and value.isalnum() else text(value, key)
         elif kind is bool or value is None:
             kept[name] = value
         elif (kind is int and -_BIG <= value < _BIG) or (kind is float and isfinite(value)):
@@ -53,14 +50,34 @@ def fields(
         else:
             break
     else:
-        return kept
+        if kept or not mapping:
+            return kept
     return _Copy(key).mapping({name: value for name, value in mapping.items() if name not in skip}, 0)
 
 
-@lru_cache(maxsize=4096)
-def _degree(name: str) -> int | None:
-    """The secrecy of a name that is shown as it is; None of one that is not."""
-    return secrecy(name) if _is_plain(name) else None
+_Plan = tuple[tuple[str, int], ...]
+_NO_PLAN: Final[_Plan] = ()
+_MOST_PLANS = 1_024
+_plans: dict[tuple[tuple[Any, ...], AbstractSet[Any]], _Plan] = {}
+
+
+def _plan_of(mapping: Mapping[Any, Any], skip: AbstractSet[Any]) -> _Plan:
+    """The names that are kept, with their secrecy; none if they need to be looked at with care. Remembered."""
+    names = tuple(mapping)
+    found = _plans.get((names, skip))
+    return _new_plan(names, skip) if found is None else found
+
+
+def _new_plan(names: tuple[Any, ...], skip: AbstractSet[Any]) -> _Plan:
+    kept = [name for name in names if name not in skip]
+    if len(kept) > _MAX_ITEMS or not all(type(name) is str and _is_plain(name) for name in kept):
+        return _NO_PLAN
+    plan = tuple((name, secrecy(name)) for name in kept)
+    if len(names) <= 2 * _MAX_ITEMS:
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        _plans[names, skip] = plan
+    return plan
 
 
 class _Copy:
@@ -80,9 +97,9 @@ class _Copy:
                 break
             plain = _name_of(name)
             label = plain if _is_plain(plain) else text(plain, self._key, _NAME_LIMIT)
-            kept[label] = REDACTED if is_hidden(secrecy(plain), value) else self._value(value, depth)
+            kept[label] = REDACTED if is_hidden(secrecy(plain[:_NAME_READ]), value) else self._value(value, depth)
         for said, told in _SPELLED_OUT:
-            if said in kept and told in kept and is_hidden(secrecy(str(kept[said])), mapping.get(told)):
+            if said in kept and told in kept and is_hidden(secrecy(str(kept[said])[:_NAME_READ]), mapping.get(told)):
                 kept[told] = REDACTED
         return kept
 
@@ -139,7 +156,7 @@ def _is_hidden_pair(values: Any) -> TypeGuard[Sequence[Any]]:
     """Whether it is a pair of a telling name and its value: a header, an item of a dictionary."""
     if not isinstance(values, list | tuple) or len(values) != 2 or not isinstance(values[0], str | bytes):
         return False
-    return is_hidden(secrecy(_name_of(values[0])), values[1])
+    return is_hidden(secrecy(_name_of(values[0])[:_NAME_READ]), values[1])
 
 
 def _name_of(name: Any) -> str:
@@ -172,7 +189,7 @@ def headers(pairs: Iterable[tuple[bytes | str, bytes | str]], key: bytes | None 
     for raw_name, raw_value in pairs:
         name = text(_decoded(raw_name).lower(), None, _NAME_LIMIT)
         value = _decoded(raw_value)
-        value = REDACTED if hides(secrecy(name), value) else text(value, key, VALUE_LIMIT)
+        value = REDACTED if hides(secrecy(name[:_NAME_READ]), value) else text(value, key, VALUE_LIMIT)
         if name in kept:
             kept[name] = f"{kept[name]}, {value}"[:VALUE_LIMIT]
         elif len(kept) < _MAX_ITEMS:
@@ -186,7 +203,7 @@ def query_string(query: bytes | str, key: bytes | None = None) -> str:
     for pair in _decoded(query)[: 8 * VALUE_LIMIT].split("&")[:_MAX_ITEMS]:
         name, equals, value = pair.partition("=")
         label, plain = unquote_plus(name), unquote_plus(value)
-        shown = REDACTED if equals and hides(secrecy(label), plain) else text(plain, key, VALUE_LIMIT)
+        shown = REDACTED if equals and hides(secrecy(label[:_NAME_READ]), plain) else text(plain, key, VALUE_LIMIT)
         kept.append(f"{text(label, key, _NAME_LIMIT)}{equals}{value if shown == plain else shown}")
     return "&".join(kept)
 

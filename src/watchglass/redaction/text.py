@@ -21,11 +21,14 @@ _MARGIN: Final = 1024
 _SHORT: Final = 80
 """Texts up to this length are remembered: most messages and names are said again and again."""
 
+SHORTEST: Final = 14
+"""Characters that a word may have and be nothing that was issued (`redaction.issued`): all of that is longer."""
+
 _DECODED: Final = 3
 """How often a percent-encoded text may have been encoded again."""
 
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_WORDS = re.compile(r"(?:[A-Za-z0-9,.!?_/-]{1,14}+ )*[A-Za-z0-9,.!?_/-]{0,14}+")
+_WORDS = re.compile(rf"(?:[A-Za-z0-9,.!?_/-]{{1,{SHORTEST}}}+ )*[A-Za-z0-9,.!?_/-]{{0,{SHORTEST}}}+")
 _ENCODED = re.compile(r"""[^\s"'<>%]*+%[0-9a-fA-F]{2}[^\s"'<>]*+""")
 
 
@@ -45,8 +48,8 @@ def text(message: str, key: bytes | None = None, limit: int = LIMIT) -> str:
 
 
 def _clean(message: str, key: bytes | None) -> str:
-    if _WORDS.fullmatch(message) and message.count(".") < 3:  # what most messages are: nothing issued is as short
-        return without_said(message)
+    if _WORDS.fullmatch(message) and message.count(".") < 3:  # what most messages are
+        return without_said(message) if " " in message or "," in message else message
     if not message.isprintable():
         message = _UNSAFE.sub(_spelled, message)
     if "%" in message:

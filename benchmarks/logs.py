@@ -1,0 +1,29 @@
+"""What do log lines cost the service that writes them?
+
+python benchmarks/logs.py cost                # microseconds a line, by library, renderer and fields
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from bench import log_cost
+
+PARTS = {"cost": log_cost}
+"""Each has `add(parser)`, its options, and `run(arguments)`, which prints Markdown."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = parser.add_subparsers(required=True, metavar="PART")
+    for name, part in PARTS.items():
+        description = (part.__doc__ or "").partition("\n")[0]
+        added = parts.add_parser(name, help=description, description=part.__doc__)
+        part.add(added)
+        added.set_defaults(run=part.run)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    main()
