@@ -56,20 +56,30 @@ class Exports:
             take_errors=take_errors,
             stored=stored,
         )
-        self.otlp: OtlpExport | None = None
-        found = destinations(settings.opentelemetry)
-        if found:
-            from watchglass.exporters.otlp.export import OtlpExport
+        self.otlp = self._new_otlp(settings, retire, dropped, sent_by_host)
 
-            self.otlp = OtlpExport(
-                settings,
-                found,
-                lambda: self.pipeline.instance,
-                self.pipeline.collect,
-                retire=retire,
-                dropped=dropped,
-                sent_by_host=sent_by_host,
-            )
+    def _new_otlp(
+        self,
+        settings: Settings,
+        retire: Callable[[], Sequence[State]],
+        dropped: Callable[[str, str, int], None],
+        sent_by_host: Callable[[], frozenset[str]],
+    ) -> OtlpExport | None:
+        """The way to the collector, if one is named."""
+        found = destinations(settings.opentelemetry)
+        if not found:
+            return None
+        from watchglass.exporters.otlp.export import OtlpExport
+
+        return OtlpExport(
+            settings,
+            found,
+            lambda: self.pipeline.instance,
+            self.pipeline.collect,
+            retire=retire,
+            dropped=dropped,
+            sent_by_host=sent_by_host,
+        )
 
     def offer_log(self, record: LogRecord) -> None:
         """Have the line leave. Any thread; never waits."""
