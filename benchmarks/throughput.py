@@ -2,7 +2,8 @@
 
 Every candidate is served by an uvicorn of its own. They take turns: wrk asks one of them for some seconds while the
 others have nothing to do, then the next, some rounds, in another order in each. What is told is the median of the
-rounds, and the ratios are medians of the ratios within each round, which a busy machine disturbs least.
+rounds, and the ratios are medians of the ratios within each round. On a busy machine the CPU time that the server took
+for a request, all its threads included, tells more: one over it is what the server could answer with a core of its own.
 
 wrk has to be on PATH: apt-get install wrk, brew install wrk, or https://github.com/wg/wrk.
 
@@ -30,6 +31,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 from urllib.request import urlopen
 
+import psutil
 import uvicorn
 from bench import tables
 from bench.candidates import REQUESTS, title, versions
@@ -42,10 +44,24 @@ PATIENCE = 30.0
 
 
 class Answered(NamedTuple):
-    """What wrk says of one turn: requests a second, and the 99th percentile of latency in milliseconds."""
+    """One turn: requests a second and the 99th percentile of latency in milliseconds, as wrk says, and the server's CPU
+    microseconds a request."""
 
     rate: float
     p99: float
+    cpu: float
+
+
+class Served(NamedTuple):
+    """A server: what it is asked for, and its process."""
+
+    url: str
+    process: psutil.Process
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far."""
+        times = self.process.cpu_times()
+        return times.user + times.system
 
 
 Figures = dict[str, list[Answered]]
@@ -59,8 +75,8 @@ def serve(name: str, port: int, routes: int, access_log: bool) -> None:
 
 
 @contextmanager
-def served(name: str, arguments: argparse.Namespace, database_url: str) -> Iterator[str]:
-    """The URL of a candidate's server, which ends with the block."""
+def served(name: str, arguments: argparse.Namespace, database_url: str) -> Iterator[Served]:
+    """A candidate's server, which ends with the block."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     command = [sys.executable, sys.argv[0], "--serve", name, "--port", str(port), "--routes", str(arguments.routes)]
@@ -70,7 +86,7 @@ def served(name: str, arguments: argparse.Namespace, database_url: str) -> Itera
     try:
         url = f"http://127.0.0.1:{port}"
         _wait(url + PATHS["json"], process)
-        yield url
+        yield Served(url + PATHS[arguments.path], psutil.Process(process.pid))
     finally:
         process.terminate()
         process.wait(PATIENCE)
@@ -87,26 +103,30 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit(f"{url} did not answer")
 
 
-def ask(url: str, seconds: float, connections: int) -> Answered:
+def ask(server: Served, seconds: float, connections: int) -> Answered:
     """Have wrk ask for some seconds. Ends the program where an answer was not 2xx: its rate would say nothing."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", server.url]
+    before = server.cpu()
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + PATIENCE).stdout
+    took = server.cpu() - before
     rate, p99 = re.search(r"Requests/sec:\s+([\d.]+)", said), re.search(r"99%\s+([\d.]+)(us|ms|s)", said)
-    if rate is None or p99 is None or "Non-2xx" in said or "Socket errors" in said:
+    number = re.search(r"(\d+) requests in", said)
+    if rate is None or p99 is None or number is None or "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(said)
-    return Answered(float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]])
+    p99_ms = float(p99[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]]
+    return Answered(float(rate[1]), p99_ms, took / int(number[1]) * 1e6)
 
 
 def measure(arguments: argparse.Namespace) -> Figures:
     figures: Figures = {name: [] for name in REQUESTS}
     with ExitStack() as stack:
         database = stack.enter_context(PostgreSQL())
-        urls = {name: stack.enter_context(served(name, arguments, database.url)) for name in REQUESTS}
-        order = list(urls)
+        servers = {name: stack.enter_context(served(name, arguments, database.url)) for name in REQUESTS}
+        order = list(servers)
         for number in range(arguments.rounds + 1):
             random.shuffle(order)
             for name in order:
-                answered = ask(urls[name] + PATHS[arguments.path], arguments.seconds, arguments.connections)
+                answered = ask(servers[name], arguments.seconds, arguments.connections)
                 if number:  # the first round warms up
                     figures[name].append(answered)
     return figures
@@ -118,13 +138,18 @@ def ratio(figures: Figures, name: str, to: str) -> float:
     return statistics.median(one.rate / other.rate for one, other in both)
 
 
+def cpu(figures: Figures, name: str) -> float:
+    """CPU microseconds of one request."""
+    return statistics.median(one.cpu for one in figures[name])
+
+
 def table(figures: Figures) -> str:
-    head = ["", "requests/s", "of plain", "of instrumentator", "P99, ms"]
+    head = ["", "requests/s", "of plain", "of instrumentator", "P99, ms", "CPU, us a request"]
     rows = []
     for name, rounds in figures.items():
-        rate, p99 = (statistics.median(column) for column in zip(*rounds, strict=True))
+        rate, p99, took = (statistics.median(column) for column in zip(*rounds, strict=True))
         ratios = [f"{ratio(figures, name, to):.2f}" for to in ("plain", "instrumentator")]
-        rows.append([title(name, REQUESTS[name]), f"{rate:,.0f}", *ratios, f"{p99:.1f}"])
+        rows.append([title(name, REQUESTS[name]), f"{rate:,.0f}", *ratios, f"{p99:.1f}", f"{took:.0f}"])
     return tables.table(head, rows)
 
 
@@ -139,6 +164,7 @@ def report(figures: Figures, arguments: argparse.Namespace, machine: str) -> str
     what = f"uvicorn {version('uvicorn')} on {loop}, {versions()}"
     reached = ratio(figures, "watchglass", "instrumentator")
     verdict = f"Goal, at least the rate of instrumentator: {reached:.2f}, {'reached' if reached >= 1 else 'MISSED'}."
+    verdict += f" By CPU it is {cpu(figures, 'instrumentator') / cpu(figures, 'watchglass'):.2f}."
     noise = f"The rounds of one candidate differ by {spread:.0%} (standard deviation)."
     return f"{load}, {served}; {machine}; {what}.\n\n{table(figures)}\n\n{verdict} {noise}"
 
