@@ -237,6 +237,38 @@ async def test_lines_that_went_for_the_limit_in_bytes_are_spoken_of(
     )
 
 
+async def test_the_cost_says_how_far_back_the_limit_lets_a_table_reach(
+    filled: int, context: Callable[..., Context], connection: Any, now: float
+) -> None:
+    made = context(retention_logs_bytes=16 * 1024**2)
+    async with browser(create_app(made)) as client:
+        await log_in(client, made)
+        assert await _held(client) == {"logs": "log lines", "traces": "traces that were kept"}
+        await connection.execute(
+            "INSERT INTO watchglass.trimmed SELECT name, to_timestamp($1::float8), 33554432, 5, 1, now()"
+            " FROM unnest(ARRAY['logs', 'traces']) AS name",
+            now - 7200,
+        )
+        await connection.execute(
+            "UPDATE watchglass.trimmed SET until = until - interval '8 days' WHERE name = 'traces'"
+        )
+        since = f"{datetime.fromtimestamp(now - 7200, UTC):%a %d %b %H:%M} UTC"
+        assert await _held(client) == {
+            "logs": f"log lines; back to {since}, for 32 MB is the limit",
+            "traces": "traces that were kept",
+        }
+        begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        await fill(connection, begin, 24_000, padding=1_500)
+        assert (await _held(client))["logs"].endswith(
+            "; more than the limit of 32 MB until the hour that is written ends"
+        )
+
+
+async def _held(client: httpx.AsyncClient) -> dict[str, str]:
+    tables = (await client.get("/api/monitoring/footprint")).json()["tables"]
+    return {one["name"]: one["holds"] for one in tables if one["name"] in ("logs", "traces")}
+
+
 async def test_lines_that_were_lost_are_counted(process: Any, api: httpx.AsyncClient, now: float) -> None:
     from watchglass.meters import WATCHGLASS_DROPPED
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from watchglass.analysis.windows import Window
 from watchglass.api import words
 from watchglass.api.asking import Asked, Parameters, Reading, Readings, Spec, figures
 from watchglass.api.coverage import coverage
 from watchglass.api.footprint_answers import FootprintAnswer, FootprintDetails, Loss, OwnStatement, StoredTable
 from watchglass.api.series import line, newest, percentile_lines, percentile_table, ratio, total
+from watchglass.jobs.retention import kept_bytes
 from watchglass.meters import (
     HTTP_SERVER_REQUEST_DURATION,
     WATCHGLASS_BACKLOG,
@@ -27,6 +30,7 @@ from watchglass.meters import (
     WATCHGLASS_STORE_SIZE,
     Meter,
 )
+from watchglass.store.reader import TableSize
 
 UNREAD = "Watchglass wrote nothing about itself in this window."
 
@@ -65,6 +69,9 @@ HOLDS = {
     "batches": "the ledger of what was written",
     "rollups": "how far the coarser steps reach",
     "audit": "who did what",
+    "incidents": "what was going on around an incident",
+    "error_groups": "errors that are one and the same",
+    "pending": "requests that run now",
 }
 """What each table holds, as people say it; the others are small."""
 
@@ -132,13 +139,26 @@ async def detailed(asked: Asked) -> FootprintDetails:
         figures=found,
         tables=[
             StoredTable(
-                name=one.name, holds=HOLDS.get(one.name, ""), partitions=one.partitions, rows=one.rows, bytes=one.bytes
+                name=one.name, holds=_holds(asked, one), partitions=one.partitions, rows=one.rows, bytes=one.bytes
             )
             for one in await asked.reader.sizes()
         ],
         losses=losses,
         statements=await _statements(asked),
     )
+
+
+def _holds(asked: Asked, one: TableSize) -> str:
+    """What is in a table, and where its limit in bytes decides how far back it reaches, or is exceeded."""
+    settings = asked.context.settings
+    said, limit = [HOLDS.get(one.name, "")], kept_bytes(settings).get(one.name)
+    expired = asked.now - settings.retention_records_days * 86_400
+    if one.trimmed_until and one.trimmed_until > expired:
+        since = datetime.fromtimestamp(one.trimmed_until, UTC)
+        said.append(f"back to {since:%a %d %b %H:%M} UTC, for {words.size(one.limit_bytes)} is the limit")
+    if limit and one.bytes > (largest := max(limit, one.limit_bytes or 0)):
+        said.append(f"more than the limit of {words.size(largest)} until the hour that is written ends")
+    return "; ".join(said)
 
 
 async def _losses(asked: Asked) -> list[Loss]:

@@ -1,15 +1,21 @@
 -- name: sizes
--- Tables with their rows as PostgreSQL last estimated them and their bytes with indexes, partitions under their parent.
-SELECT
-    coalesce(partitions.parent, relname::text) AS name,
-    count(partitions.name) AS partitions,
-    sum(greatest(reltuples, 0))::bigint AS rows,
-    sum(pg_total_relation_size(pg_class.oid))::bigint AS bytes
-FROM pg_class
-LEFT JOIN watchglass.partitions() ON relation = pg_class.oid
-WHERE relnamespace = to_regnamespace('watchglass') AND relkind IN ('r', 'p')
-GROUP BY 1
-ORDER BY bytes DESC, name;
+-- Tables with their rows as PostgreSQL last estimated them and their bytes with indexes, partitions under their parent;
+-- and up to when rows went before their time, for which limit in bytes.
+WITH sized AS (
+    SELECT
+        coalesce(partitions.parent, relname::text) AS name,
+        count(partitions.name) AS partitions,
+        sum(greatest(reltuples, 0))::bigint AS rows,
+        sum(pg_total_relation_size(pg_class.oid))::bigint AS bytes
+    FROM pg_class
+    LEFT JOIN watchglass.partitions() ON relation = pg_class.oid
+    WHERE relnamespace = to_regnamespace('watchglass') AND relkind IN ('r', 'p')
+    GROUP BY 1
+)
+SELECT name, sized.partitions, rows, sized.bytes, extract(epoch FROM until)::float8 AS trimmed_until, limit_bytes
+FROM sized
+LEFT JOIN watchglass.trimmed USING (name)
+ORDER BY sized.bytes DESC, name;
 
 -- name: instances
 -- The processes of a service (null: of all) that reported within a window.

@@ -54,12 +54,17 @@ class InstanceSeen:
 
 @dataclass(frozen=True, slots=True)
 class TableSize:
-    """A table of the store: rows as PostgreSQL last estimated them, bytes with indexes and all partitions."""
+    """A table of the store: rows as PostgreSQL last estimated them, bytes with indexes and all partitions.
+
+    `trimmed_until` is up to when rows went before their time (unix seconds), because of the limit in bytes.
+    """
 
     name: str
     partitions: int
     rows: int
     bytes: int
+    trimmed_until: float | None = None
+    limit_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
