@@ -18,22 +18,27 @@ from watchglass.instrumentation.native import Native
 
 # Where the guard itself stands: what raises inside of these is caught there.
 GUARDS = {
-    "asgi.Layer._exchange", "asgi.Layer._is_own", "asgi.Layer._serve", "asgi.Layer._serves", "asgi.Layer._shuts_down",
-    "asyncpg_connection._safely", "asyncpg_protocol.WatchedProtocol.connection_lost",
-    "asyncpg_protocol.WatchedProtocol.set_connection", "asyncpg_protocol._ended", "asyncpg_protocol._executed",
-    "contrib.SharingTracer.start_span", "contrib_spans.ChildSpan.end",
-    "contrib_spans.ChildTracer._of_host", "contrib_spans.ChildTracer.start_span", "exchange.Exchange.send",
-    "log_capture.LogCapture.record", "pools.Pools._ended", "pools.Pools._observed", "redis._begun", "redis._safely",
-    "websocket.Connection.receive", "websocket.Connection.send",
+    "adopted.tracers.HostSpans.on_end", "asgi.Layer._exchange", "asgi.Layer._is_own", "asgi.Layer._serve",
+    "asgi.Layer._serves", "asgi.Layer._shuts_down", "asyncpg_connection._safely",
+    "asyncpg_protocol.WatchedProtocol.connection_lost", "asyncpg_protocol.WatchedProtocol.set_connection",
+    "asyncpg_protocol._ended", "asyncpg_protocol._executed", "contrib.SharingTracer.start_span",
+    "contrib_spans.ChildSpan.end", "contrib_spans.ChildSpan.record_exception", "contrib_spans.ChildTracer._of_host",
+    "contrib_spans.ChildTracer.start_span", "exchange.Exchange.send", "log_capture.LogCapture.record",
+    "outbound.Listener.on_end", "pools.Pools._ended",
+    "pools.Pools._observed", "redis._begun", "redis._safely", "websocket.Connection.receive",
+    "websocket.Connection.send",
 }  # fmt: skip
-# What only hands on: the call itself, the server's messages, what somebody does to a span of the host's.
+# What only hands on or does nothing: the call, the server's messages, what somebody does to a span of the host's.
 PASSES = {
-    "asgi.Layer.__call__", "asgi.Layer._lifespan", "contrib.SharingTracer.start_as_current_span",
+    "adopted.tracers.HostSpans._on_ending", "adopted.tracers.HostSpans.on_start", "asgi.Layer.__call__",
+    "asgi.Layer._lifespan", "contrib.SharingTracer.start_as_current_span",
     "contrib_spans.ChildTracer.start_as_current_span", "exchange.Exchange.receive", "log_capture.LogCapture.wants",
+    "outbound.Listener._on_ending", "outbound.Listener.on_start",
 }  # fmt: skip
 SPANS = ("contrib.SharedSpan.", "contrib_spans.ChildSpan.")
 # In which mode which modules are tried: all of them in the plain one, else what runs in no other.
-MODES: list[tuple[type[Mode], tuple[str, ...]]] = [(Plain, ("",)), (ExportingContribSpans, ("contrib", "providers."))]
+OF_PROVIDERS = ("contrib", "providers.", "outbound.", "adopted.")
+MODES: list[tuple[type[Mode], tuple[str, ...]]] = [(Plain, ("",)), (ExportingContribSpans, OF_PROVIDERS)]
 if Native.available:
     MODES.append((OwnTelemetry, ("native.", "roots.", "providers.")))
 

@@ -21,11 +21,14 @@ import asyncpg
 import redis
 import redis.asyncio
 from fastapi import FastAPI
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
 
 from conformance.modes import Mode
 from conformance.service import service
 from support.asgi import Call, exchange, get, observe, websocket_scope
 from watchglass import instrumentation
+from watchglass.instrumentation.adopted.tracers import HostSpans
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.logs import LoggingInstrumentor
 from watchglass.instrumentation.redis import RedisInstrumentor
@@ -91,6 +94,7 @@ def with_data(app: FastAPI, log: logging.Logger) -> FastAPI:
     @app.get("/data")
     async def data() -> list[Any]:
         log.info("asked for data")
+        _asks_another_service()
         answers = [*await _statements(app.state.pool), *await _commands(app.state.redis)]
         return [*answers, *await asyncio.to_thread(_blocking_commands, app.state.blocking_redis)]
 
@@ -100,6 +104,16 @@ def with_data(app: FastAPI, log: logging.Logger) -> FastAPI:
         return await asyncio.gather(pool.fetchval("SELECT 1"), client.get("weather:1"), pool.fetchval("SELECT 2"))
 
     return app
+
+
+def _asks_another_service() -> None:
+    """What an instrumentation of an HTTP client does."""
+    attributes = {"http.request.method": "GET", "url.full": "http://shop.test/?token=x"}
+    tracer = trace.get_tracer("opentelemetry.instrumentation.httpx")
+    with tracer.start_as_current_span("GET", kind=SpanKind.CLIENT, attributes=attributes) as span:
+        span.set_attribute("http.response.status_code", 503)
+        span.set_status(StatusCode.ERROR)
+        span.record_exception(TimeoutError())
 
 
 async def _statements(pool: Any) -> list[Any]:
@@ -216,6 +230,8 @@ class Weather:
             instrumentor.instrument(recorder=seen.recorder)
         LoggingInstrumentor().instrument(offer_log=lambda record: None, level="INFO", key=b"k" * 16)
         mode.take_clients(seen.recorder)
+        spans = HostSpans(seen.recorder)
+        spans.meet()
 
         async def go() -> tuple[Any, ...]:
             async with asyncio.timeout(PATIENCE), clients(app, *self.urls):
@@ -224,6 +240,7 @@ class Weather:
         try:
             yield go
         finally:
+            spans.uninstrument()
             mode.leave_clients()
             for instrumentor in (*ours, LoggingInstrumentor()):
                 instrumentor.uninstrument()

@@ -163,7 +163,10 @@ class ChildSpan(Span):
         self._inner.set_status(status, description)
 
     def record_exception(self, exception: BaseException, *args: Any, **kwargs: Any) -> None:
-        self._error = error_type(exception)
+        try:
+            self._error = error_type(exception)
+        except Exception:
+            guard.caught(_PLACE)
         self._inner.record_exception(exception, *args, **kwargs)
 
     @property

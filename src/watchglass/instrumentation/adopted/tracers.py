@@ -47,9 +47,12 @@ class HostSpans:
         ours = self._tracer
 
         def tracer(proxy: Any) -> Any:
-            nobodys = proxy._real_tracer is None and getattr(trace, "_TRACER_PROVIDER", None) is None
-            if nobodys and current_request() is not None and not is_ours(proxy._instrumenting_module_name):
-                return ours
+            try:
+                nobodys = proxy._real_tracer is None and getattr(trace, "_TRACER_PROVIDER", None) is None
+                if nobodys and current_request() is not None and not is_ours(proxy._instrumenting_module_name):
+                    return ours
+            except Exception:
+                guard.caught("instrumentation.adopted")
             return original.fget(proxy)
 
         return property(tracer)
