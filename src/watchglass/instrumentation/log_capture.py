@@ -96,7 +96,11 @@ class LogCapture:
         try:
             if thread.witness is not None:
                 thread.witness.hear(record.exc_info)
-            self._offer_handled(self._records.of_record(record, ids, event))
+            if event is None or record.stack_info:
+                made = self._records.of_record(record, ids, event)
+            else:
+                made = self._records.of_event(event, record.created, record.levelno, record.levelname, record.name)
+            self._offer_handled(made)
         except Exception:
             guard.caught("log capture")
         finally:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 from watchglass import guard
 from watchglass.instrumentation.log_capture import NOTHING, LogCapture
-from watchglass.instrumentation.log_records import Ids, level_of
+from watchglass.instrumentation.log_records import Event, Ids, level_of
 
 _MAPPINGS: Final = (dict, MutableMapping)
 
@@ -43,22 +43,27 @@ class BeforeRenderer(Own):
                 ids = self._current_ids()
                 if ids[0] and "trace_id" not in event:
                     event["trace_id"], event["span_id"] = ids
-                if self._capture is not None:
-                    self._see(self._capture, logger, method, event, ids)
+                capture = self._capture
+                if capture is not None:
+                    exception = capture.noted_exception() if self._formatted else None
+                    see = self._hold if self._standard else self._see
+                    see(capture, logger, level_of(method), (event, ids, exception))
         except Exception:
             guard.caught("structlog")
         return event
 
-    def _see(self, capture: LogCapture, logger: Any, method: str, values: Mapping[str, Any], ids: Ids) -> None:
-        level = level_of(method)
-        exception = capture.noted_exception() if self._formatted else None
-        if self._standard:  # whether it is wanted is seen by the record that it becomes
-            thread = capture.here.thread
-            thread.rendered = NOTHING
-            wanted = level >= capture.threshold and logger.isEnabledFor(level)
-            thread.event = (dict(values), ids, exception) if wanted else None
-        elif capture.wants(level):
-            capture.event(logger, level, (values, ids, exception))
+    @staticmethod
+    def _hold(capture: LogCapture, logger: Any, level: int, event: Event) -> None:
+        """Keep it for the record that it becomes, by which is seen whether it is wanted."""
+        thread = capture.here.thread
+        thread.rendered = NOTHING
+        wanted = level >= capture.threshold and logger.isEnabledFor(level)
+        thread.event = (dict(event[0]), event[1], event[2]) if wanted else None
+
+    @staticmethod
+    def _see(capture: LogCapture, logger: Any, level: int, event: Event) -> None:
+        if capture.wants(level):
+            capture.event(logger, level, event)
 
 
 class BeforeException(Own):

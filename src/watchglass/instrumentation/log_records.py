@@ -113,6 +113,11 @@ class LogRecords:
             message = _as_formatted(message, values.get("positional_args"))
         if exception is None and ("exc_info" in values or "exception" in values):
             exception = self._exception_of(values)
+        try:
+            fields = redaction.fields(values, self._key, _NO_KEYWORDS)
+        except Exception:  # a class of the service's that cannot be read; the line is kept without its fields
+            guard.caught("log fields")
+            fields = {}
         severity_number, level = self._level(level_number, level_name)
         return LogRecord(
             int(seconds * 1e9),
@@ -120,7 +125,7 @@ class LogRecords:
             level,
             self._name(name),
             redaction.text(message, self._key),
-            self._fields(values, _NO_KEYWORDS),
+            fields,
             ids[0] or None,
             ids[1] or None,
             exception,

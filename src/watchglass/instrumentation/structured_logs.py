@@ -68,16 +68,17 @@ class StructuredLogs:
         for owner, name in (_CHAIN, _FOREIGN_CHAIN):
             delattr(owner, name)
 
-    def _chain_of(self, bound_logger: Any, host: Iterable[Processor]) -> Any:
+    def _chain_of(self, bound_logger: Any) -> Any:
         """The host's chain with ours in it. Made once; anew when the host changed its list."""
-        standard = isinstance(bound_logger.__dict__.get("_logger"), _STANDARD)
-        key = id(host), standard
+        values = bound_logger.__dict__
+        host = values["_processors"]
+        key = id(host), isinstance(values.get("_logger"), _STANDARD)
         known = self._chains.get(key)
         if known is not None and known[0] == host:
             return known[1]
         if len(self._chains) >= _MOST_CHAINS:
             self._chains.clear()
-        chain = self._new_chain(host, tuple(host), standard)
+        chain = self._new_chain(host, tuple(host), key[1])
         self._chains[key] = host.copy() if isinstance(host, list) else host, chain
         return chain
 
@@ -102,23 +103,21 @@ def _renders(processor: Processor) -> bool:
     return isinstance(processor, _RENDERING) or getattr(processor, "__name__", None) in _WRAPPING
 
 
-def _with_ids(_: Any, host: Iterable[Processor] | None) -> list[Processor]:
-    return [*(host or ()), add_ids_of_record]
+def _with_ids(formatter: Any) -> list[Processor]:
+    return [*(formatter.__dict__["foreign_pre_chain"] or ()), add_ids_of_record]
 
 
-def _add_property(owner: type, name: str, make: Callable[[Any, Any], Any]) -> None:
-    """Have `name` of all objects of a class be what `make` makes of its value, which stays what it is."""
+def _add_property(owner: type, name: str, make: Callable[[Any], Any]) -> None:
+    """Have `name` of all objects of a class be what `make` makes of the object; its own value stays what it is."""
 
     def get(self: Any) -> Any:
         try:
-            value = self.__dict__[name]
-        except KeyError:
-            raise AttributeError(name) from None
-        try:
-            return make(self, value)
+            return make(self)
         except Exception:
+            if name not in self.__dict__:
+                raise AttributeError(name) from None
             guard.caught("structlog")
-            return value
+            return self.__dict__[name]
 
     def set(self: Any, value: Any) -> None:
         self.__dict__[name] = value.host if type(value) is Chain else value
