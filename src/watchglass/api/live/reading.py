@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from watchglass.api.live.position import text_of
-from watchglass.api.log_lines import log_line
+from watchglass.api.log_lines import log_line_json
 from watchglass.store.log_tail import Cursor, LogTail, Unread
 
 MOST_KEPT = 8_000_000
@@ -48,7 +48,7 @@ class Reading:
         unknown = [one for one in batches if (one.instance_id, one.sequence) not in self._kept]
         found: dict[tuple[int, int], list[Line]] = {(one.instance_id, one.sequence): [] for one in unknown}
         for row in await self._tail.lines([one._replace(taken=0, lines=one.taken + one.lines) for one in unknown]):
-            found[row["instance_id"], row["sequence"]].append(Line(row, log_line(row).model_dump_json()))
+            found[row["instance_id"], row["sequence"]].append(Line(row, log_line_json(row)))
         known = {key: self._kept[key] for one in batches if (key := one[:2]) in self._kept}
         for key, lines in found.items():
             self._keep(key, lines)

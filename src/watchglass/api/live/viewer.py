@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 from watchglass.api.live import events
 from watchglass.api.live.events import Event
@@ -13,6 +14,7 @@ from watchglass.store.logs import LogFilter
 _MAY_GO = frozenset(("lines", "skipped"))
 _MOST_ANSWERS = 50
 _ANY = 2**62
+_MOMENT = 0.01
 
 
 class Joined(Event):
@@ -37,7 +39,7 @@ class Viewer:
         self._size = 0
         self._skipped = 0
         self._skipped_to: str | None = None
-        self._news = asyncio.Event()
+        self._news, self._over = asyncio.Event(), asyncio.Event()
 
     @property
     def size(self) -> int:
@@ -61,6 +63,7 @@ class Viewer:
         """Have the stream end now, whatever waits."""
         self.ended = self.ended or reason
         self._news.set()
+        self._over.set()
 
     async def next(self, seconds: float) -> Event | None:
         """The next event; None when none came in time, or the stream is over."""
@@ -79,6 +82,12 @@ class Viewer:
         event = self._waiting.popleft()
         self._size -= event.size
         return event
+
+    async def pause(self, seconds: float) -> None:
+        """Let so much time pass, unless the stream is over."""
+        if seconds > _MOMENT:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), seconds)
 
     def _drop_oldest(self) -> bool:
         """Let go of the oldest event that may be missed; False if only the last one is left."""
