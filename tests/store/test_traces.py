@@ -27,6 +27,7 @@ from watchglass.store.traces import Wanted
 
 NOW = time.time()
 HOUR = Window(NOW - 3600, NOW)
+HOURS = 6
 Write = Callable[..., Awaitable[None]]
 
 
@@ -39,9 +40,9 @@ async def database(store_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def past(store_url: str) -> None:
-    """The store has partitions for a day that has passed."""
+    """The store has partitions for hours that have passed."""
     connection = await asyncpg.connect(store_url)
-    for hours in range(2, 25):
+    for hours in range(2, HOURS + 2):
         for parent in ("logs", "traces"):
             await add_hour(connection, THIS_HOUR - timedelta(hours=hours), parent)
     await connection.close()
@@ -146,8 +147,8 @@ async def test_pages_follow_each_other_without_gap_or_repeat_also_among_traces_o
 
 
 async def test_when_time_is_up_the_answer_says_from_where_to_go_on(database: Database, write: Write) -> None:
-    await write(kept(NOW - 60, route="/new"), kept(NOW - 50_000, route="/old"))
-    window = Window(NOW - 60_000, NOW)
+    await write(kept(NOW - 60, route="/new"), kept(NOW - 10_000, route="/old"))
+    window = Window(NOW - 12_000, NOW)
 
     class Slow(Database):
         """Takes its time for every stretch after the first."""
@@ -198,6 +199,13 @@ async def test_a_trace_has_its_parts_of_all_services_and_hours(
     )
 
 
+async def test_spans_that_find_no_room_in_a_document_are_counted(database: Database, write: Write) -> None:
+    trace = kept(NOW - 10, *(child("q", 0, 0.01) for _ in range(1_200)), dropped_spans=5)
+    await write(trace)
+    [row] = await traces.parts(database, trace.root.trace_id.to_bytes(16))
+    assert (len(json.loads(row["spans"])), row["dropped_spans"]) == (1_000, 206)
+
+
 async def test_log_lines_of_a_trace_come_by_time_and_bounded(
     database: Database, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +241,6 @@ async def test_statements_are_found_by_a_part_of_their_text(database: Database, 
 
 # What PostgreSQL makes of a search in a store of six hours.
 
-HOURS = 6
 EACH = 3_000
 
 

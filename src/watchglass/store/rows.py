@@ -12,7 +12,7 @@ from watchglass.analysis.fingerprints import of_statement
 from watchglass.analysis.tiers import CHUNKS, MINUTE
 from watchglass.records import Batch, LogRecord, Point, Series, SpanRecord, Trace
 from watchglass.store.partitions import Bounds
-from watchglass.store.text import storable, storable_json
+from watchglass.store.text import MOST_ITEMS, storable, storable_json
 
 Row = tuple[Any, ...]
 
@@ -136,7 +136,7 @@ class Rows:
             self._instance_id,
             position,
             status if isinstance(status, int) and 0 <= status < 1000 else None,
-            trace.dropped_spans,
+            trace.dropped_spans + max(len(trace.spans) - MOST_ITEMS, 0),
             (root.trace_id % 2**128).to_bytes(16, "big"),
             (root.span_id % 2**64).to_bytes(8, "big"),
             self._text(root.name),
@@ -144,7 +144,7 @@ class Rows:
             self._optional(root.attributes.get("http.request.method")),
             self._optional(root.attributes.get("error.type") or root.error),
             self._text(trace.reason),
-            storable_json([_span(span, root.start_ns) for span in trace.spans], self._encoding),
+            storable_json([_span(span, root.start_ns) for span in trace.spans[:MOST_ITEMS]], self._encoding),
             self._optional(trace.error_group and trace.error_group[:64]),
             _statements(trace.spans),
         )

@@ -10,8 +10,10 @@ from typing import Any
 MOST_CHARACTERS = 64_000
 """Characters kept of one text."""
 
+MOST_ITEMS = 1_000
+"""Items kept of one list or mapping."""
+
 _MOST_DEPTH = 8
-_MOST_ITEMS = 1_000
 _MOST_INTEGER = 2**63
 
 
@@ -44,10 +46,10 @@ def _plain(value: Any, encoding: str, depth: int) -> Any:
         case float() if isfinite(value):
             return float(value)
         case Mapping() if depth:
-            items = list(value.items())[:_MOST_ITEMS]
+            items = list(value.items())[:MOST_ITEMS]
             return {storable(_text(key), encoding): _plain(one, encoding, depth - 1) for key, one in items}
         case list() | tuple() | set() | frozenset() if depth:
-            return [_plain(one, encoding, depth - 1) for one in list(value)[:_MOST_ITEMS]]
+            return [_plain(one, encoding, depth - 1) for one in list(value)[:MOST_ITEMS]]
     return storable(_text(value), encoding)
 
 
