@@ -546,6 +546,85 @@ def test_many_threads_do_not_mix_up_their_lines(instrumented: LoggingInstrumento
     assert all(record.message == f"{record.fields['number']}-{record.fields['n']}" for record in kept)
 
 
+class Hostile:
+    """Cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+    __str__ = __repr__
+
+
+FORGED: dict[str, Any] = {
+    "lines": "a\r\n2026-01-01 ERROR admin",
+    "terminal": "\x1b]0;title\x07\x1b[2J\x9b31m",
+    "NUL": "a\x00b",
+    "9 kB": "z" * 9_000,
+    "surrogate": "\udcff\ud800",
+    "bytes": b"\xff\xfe\x00",
+    "direction": "\u202egnp.exe",
+    "hostile": Hostile(),
+    "wide": {f"name {n}" * 50: "x" * 2_000 for n in range(2_000)},
+    "deep": [[[[[[[[["x"]]]]]]]]],
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_forged_values_stay_in_one_safe_and_bounded_record_by_every_way(
+    instrumented: LoggingInstrumentor, kept: list[LogRecord], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    value = FORGED[kind]
+    silent = logger_to(io.StringIO())
+    silent.handlers = [logging.NullHandler()]
+    silent.info("text %s", value)
+    silent.info("field", extra={"value": value})
+    printed = structlog.wrap_logger(structlog.ReturnLogger(), processors=[lambda *_: "rendered"])
+    printed.info("keyword", value=value)
+    printed.info(value)
+    structlog.wrap_logger(silent, processors=[structlog.stdlib.render_to_log_kwargs]).info("routed", value=value)
+
+    assert len(kept) == 5
+    for record in kept:
+        shown = json.dumps([record.message, record.fields, record.logger], ensure_ascii=False)
+        shown.encode()
+        assert not any(character in shown for character in "\r\x00\x07\x1b\x9b\u202e")
+        assert len(shown) < 80_000
+        assert len(record.message) < 8_300
+
+
+def test_lines_as_bytes_are_kept_and_printed_as_ever(
+    instrumented: LoggingInstrumentor, kept: list[LogRecord], request_here: Request
+) -> None:
+    stream = io.BytesIO()
+    logger = structlog.wrap_logger(
+        structlog.BytesLogger(stream),
+        processors=[structlog.processors.JSONRenderer(serializer=lambda event, **_: json.dumps(event).encode())],
+    )
+
+    logger.info("as bytes", hits=3)
+
+    assert json.loads(stream.getvalue()) == {
+        "event": "as bytes", "hits": 3, "trace_id": TRACE_ID, "span_id": SPAN_ID
+    }  # fmt: skip
+    assert [(record.message, record.fields, record.trace_id) for record in kept] == [
+        ("as bytes", {"hits": 3}, TRACE_ID)
+    ]
+
+
+def test_uvicorns_access_lines_are_kept_without_addresses_and_tokens(
+    instrumented: LoggingInstrumentor, kept: list[LogRecord]
+) -> None:
+    access = logger_to(io.StringIO(), name="uvicorn.access")
+    for client in ("203.0.113.77:51234", "203.0.113.77:51235", "2001:db8::ff00:42:51234"):
+        access.info('%s - "%s %s HTTP/%s" %d', client, "GET", "/x?access%5Ftoken=hunter2&page=2", "1.1", 200)
+
+    assert all("hunter2" not in record.message and "page=2" in record.message for record in kept)
+    first, second, third = (record.message.split(" - ")[0] for record in kept)
+    assert first.startswith("[ip:") and first.split(":51")[0] == second.split(":51")[0]
+    assert third.startswith("[ip:") and "db8" not in third
+
+
 # Leaving, and failing -----------------------------------------------------------------------------------------------
 
 
