@@ -19,6 +19,7 @@ from watchglass.jobs.retention import limit, maintain
 from watchglass.jobs.rollup import roll_up_all
 from watchglass.jobs.snapshots import Snapshots
 from watchglass.jobs.store_size import StoreSize
+from watchglass.jobs.text_index import TextIndex
 from watchglass.settings import Settings
 from watchglass.store.forks import abandon
 
@@ -47,6 +48,7 @@ class ElectedJobs:
     def _begin(self) -> None:
         self.snapshots = Snapshots(self._settings, self._recorder)
         self._size = StoreSize(self._recorder)
+        self._text = TextIndex(self._settings)
         self._lease = Lease(f"jobs of {self._settings.service}", self._pipeline.instance.instance_id)
         self._written: dict[str, str] = {}
         self._written_at = self._maintained_at = self._limited_at = -inf
@@ -100,6 +102,7 @@ class ElectedJobs:
             async with self._pipeline.borrow() as connection:
                 await maintain(connection, self._settings, self._lease.transaction)
                 await forget(connection, self._settings, self._lease.transaction)
+            self._text.begin()
             self._maintained_at = time.monotonic()
 
     async def _limit(self) -> None:
@@ -120,6 +123,7 @@ class ElectedJobs:
         self._written, self._written_at = facts, time.monotonic()
 
     async def _forget(self) -> None:
+        await self._text.stop()
         await self.snapshots.forget()
         self._size.forget()
 

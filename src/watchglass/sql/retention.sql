@@ -33,6 +33,10 @@ FROM (
     GROUP BY kept.key
 ) AS retention;
 
+-- name: index_text
+-- Make the index by which text is found for one hour of log lines that has none; null: there is none left.
+SELECT watchglass.index_text($1, $2) AS indexed;
+
 -- name: forget_batches
 -- Shorten the ledger. The newest batch of each process stays: its answer may be lost, and only that one is sent again.
 DELETE FROM watchglass.batches AS old

@@ -216,6 +216,41 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION watchglass.index_text(smallest bigint, largest bigint) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY'
+AS $$
+DECLARE
+    trigrams record;
+    hour text;
+BEGIN
+    SELECT opcname, nspname INTO trigrams
+    FROM pg_opclass
+    JOIN pg_namespace ON pg_namespace.oid = opcnamespace
+    WHERE opcname = 'gin_trgm_ops' AND has_schema_privilege(pg_namespace.oid, 'USAGE');
+    IF NOT FOUND OR NOT pg_try_advisory_xact_lock(hashtext('watchglass'), hashtext('text')) THEN
+        RETURN NULL;
+    END IF;
+    SELECT name INTO hour
+    FROM watchglass.partitions()
+    WHERE parent = 'logs' AND upper <= now() - interval '10 min'
+        AND pg_relation_size(relation) BETWEEN smallest AND largest
+        AND NOT EXISTS (
+            SELECT FROM pg_index JOIN pg_opclass ON pg_opclass.oid = ANY (indclass)
+            WHERE indrelid = relation AND opcname = 'gin_trgm_ops'
+        )
+    ORDER BY upper DESC
+    LIMIT 1;
+    IF hour IS NOT NULL THEN
+        EXECUTE format(
+            'CREATE INDEX %1$I ON watchglass.%2$I USING gin (message %3$I.%4$I, exception %3$I.%4$I)',
+            hour || '_text', hour, trigrams.nspname, trigrams.opcname
+        );
+    END IF;
+    RETURN hour;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION watchglass.grant_to(application name) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -232,11 +267,13 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_expired_partition(jsonb) TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.drop_oversized_partition(jsonb) TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.divide_partitions(jsonb) TO %I', application);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION watchglass.index_text(bigint, bigint) TO %I', application);
 END
 $$;
 
 REVOKE ALL ON FUNCTION watchglass.drop_oversized_partition(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.divide_partitions(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION watchglass.index_text(bigint, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION watchglass.add_partition(text, text, timestamptz, timestamptz) FROM PUBLIC;
 
 -- Who follows the log lines asks several times a second what was written lately: a BRIN index answers that within a
