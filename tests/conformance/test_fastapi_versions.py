@@ -35,7 +35,7 @@ def uv() -> str:
 
 def run(*command: str) -> str:
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, timeout=800, check=False
+        command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, timeout=3600, check=False
     )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
     return done.stdout
