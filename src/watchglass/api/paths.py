@@ -18,6 +18,8 @@ API = "/api/monitoring"
 OPENAPI = "/api/monitoring/openapi.json"
 FOOTPRINT = "/ui/monitoring/footprint"
 LOGS = "/ui/monitoring/logs"
+TRACES = "/ui/monitoring/traces"
+INCIDENTS = "/ui/monitoring/incidents"
 RECORD = "/api/monitoring/metrics/record"
 
 EXACT = frozenset(

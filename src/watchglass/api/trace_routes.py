@@ -25,7 +25,7 @@ def _asked(request: Request) -> Asked:
 
 def _wanted(request: Request) -> TracesParameters:
     """What a form leaves empty is not asked for."""
-    return TracesParameters(**{name: value for name, value in request.query_params.items() if value})
+    return TracesParameters.model_validate({name: value for name, value in request.query_params.items() if value})
 
 
 Question = Annotated[Asked, Depends(_asked)]
