@@ -1,15 +1,16 @@
 """What do log lines cost the service that writes them?
 
 python benchmarks/logs.py cost                # microseconds a line, by library, renderer and fields
+python benchmarks/logs.py search              # milliseconds of a page, by filter, among ten million lines
 """
 
 from __future__ import annotations
 
 import argparse
 
-from bench import log_cost
+from bench import log_cost, log_search
 
-PARTS = {"cost": log_cost}
+PARTS = {"cost": log_cost, "search": log_search}
 """Each has `add(parser)`, its options, and `run(arguments)`, which prints Markdown."""
 
 
