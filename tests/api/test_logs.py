@@ -237,6 +237,11 @@ async def test_lines_that_went_for_the_limit_in_bytes_are_spoken_of(
     )
 
 
+async def test_a_window_that_is_longer_than_lines_are_kept_is_spoken_of(filled: int, api: httpx.AsyncClient) -> None:
+    assert (await get(api, range="30d"))["sentence"].endswith("Logs are kept for 7 days.")
+    assert "kept" not in (await get(api, range="7d"))["sentence"]
+
+
 async def test_the_cost_says_how_far_back_the_limit_lets_a_table_reach(
     filled: int, context: Callable[..., Context], connection: Any, now: float
 ) -> None:

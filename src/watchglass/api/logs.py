@@ -115,7 +115,7 @@ def _searched(page: LogPage, wanted: LogFilter) -> LogSearched:
     if not page.complete:
         note = f"Searched as far as {_moment(page.reached)} in the time there was: go on to search further."
     elif not page.indexed:
-        note = "The text was looked for line by line: no index of PostgreSQL's pg_trgm serves this window."
+        note = "The text was looked for line by line where no index of PostgreSQL's pg_trgm serves it."
     return LogSearched(
         how="index" if page.indexed else "scan",
         scanned_from=None if page.complete else page.reached,
@@ -137,8 +137,10 @@ async def _reach(asked: Asked) -> tuple[datetime | None, str]:
     """Since when lines are kept, and why, where the window begins before that."""
     trimmed = await search_of(asked).trimmed()
     days = asked.context.settings.retention_records_days
-    if trimmed is None or trimmed[0] <= max(asked.window.start, asked.now - days * 86_400):
-        return None, ""
+    kept = asked.now - days * 86_400
+    if trimmed is None or trimmed[0] <= max(asked.window.start, kept):
+        is_longer = asked.window.start < kept - 3600
+        return None, f"Logs are kept for {words.plural(days, 'day')}." if is_longer else ""
     since = datetime.fromtimestamp(trimmed[0], UTC)
     return since, f"Logs reach back to {_moment(since)}, because {words.size(trimmed[1])} is their limit."
 
