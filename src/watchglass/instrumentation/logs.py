@@ -13,7 +13,8 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
-from opentelemetry.context import get_current
+from opentelemetry import context
+from opentelemetry.context import Context
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 from opentelemetry.trace import Span
 from opentelemetry.trace.propagation import _SPAN_KEY
@@ -30,6 +31,11 @@ from watchglass.instrumentation.unhandled import Unhandled
 from watchglass.records import LogRecord
 
 _NO_TRACE: Ids = ("", "")
+
+_context_here: Callable[[], Context] = getattr(
+    getattr(context, "_RUNTIME_CONTEXT", None), "get_current", context.get_current
+)
+"""The current context of OpenTelemetry, by one call less."""
 
 OfferLog = Callable[[LogRecord], None]
 
@@ -81,11 +87,11 @@ class LoggingInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
 def current_ids() -> Ids:
     """The ids of the span, or else the request, that is being worked on here; empty outside of any."""
-    span = get_current().get(_SPAN_KEY)
+    span = _context_here().get(_SPAN_KEY)
     if span is not None and type(span) is not CarriedSpan and isinstance(span, Span):
-        context = span.get_span_context()
-        if context.trace_id:
-            return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+        found = span.get_span_context()
+        if found.trace_id:
+            return f"{found.trace_id:032x}", f"{found.span_id:016x}"
     request = current_request()
     return _NO_TRACE if request is None else (request.trace_hex, request.span_hex)
 

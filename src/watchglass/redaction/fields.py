@@ -10,7 +10,8 @@ from typing import Any, Final, TypeGuard
 from urllib.parse import unquote_plus
 
 from watchglass.redaction.names import COUNTED, OPEN, REDACTED, SECRET, hides, secrecy
-from watchglass.redaction.text import SHORTEST, text
+from watchglass.redaction.personal import process_key
+from watchglass.redaction.text import SHORT, SHORTEST, clean_short, text
 
 VALUE_LIMIT: Final = 1024
 """Characters kept of one value."""
@@ -34,6 +35,8 @@ def fields(
     Objects other than plain values are named by their class only, so that nothing they hold slips out; so are those
     that fail when they are read. Never raises for a mapping of a built-in type, cyclic ones included.
     """
+    if key is None:
+        key = process_key()
     kept: dict[str, Any] = {}
     for name, degree in _plan_of(mapping, skip):  # what nearly all fields are
         value = mapping[name]
@@ -42,7 +45,10 @@ def fields(
             if degree and hides(degree, value):
                 kept[name] = REDACTED
             else:
-                kept[name] = value if len(value) <= SHORTEST and value.isalnum() else text(value, key)
+                length = len(value)
+                if length > SHORTEST or not value.isalnum():
+                    value = clean_short(value, key) if length <= SHORT else text(value, key)
+                kept[name] = value
         elif kind is bool or value is None:
             kept[name] = value
         elif (kind is int and -_BIG <= value < _BIG) or (kind is float and isfinite(value)):

@@ -18,7 +18,7 @@ LIMIT: Final = 8192
 _MARGIN: Final = 1024
 """Scanned beyond the limit, so that a secret that the limit would cut in half is still recognised."""
 
-_SHORT: Final = 80
+SHORT: Final = 80
 """Texts up to this length are remembered: most messages and names are said again and again."""
 
 SHORTEST: Final = 14
@@ -40,8 +40,8 @@ def text(message: str, key: bytes | None = None, limit: int = LIMIT) -> str:
     """
     if key is None:
         key = process_key()
-    if len(message) <= _SHORT and limit >= _SHORT:
-        return _clean_short(message, key)
+    if len(message) <= SHORT and limit >= SHORT:
+        return clean_short(message, key)
     if len(message) <= limit:
         return _clean(message, key)
     return f"{_clean(message[: limit + _MARGIN], key)[:limit]}… [{len(message) - limit} characters more]"
@@ -64,7 +64,7 @@ def _redacted(message: str, key: bytes | None) -> str:
     return addresses(without_assigned(message), key)
 
 
-_clean_short = lru_cache(maxsize=4096)(_clean)
+clean_short = lru_cache(maxsize=1024)(_clean)
 
 
 def _decoded(part: str, key: bytes | None) -> str:
