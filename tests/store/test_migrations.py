@@ -15,8 +15,9 @@ from support.databases import execute
 from watchglass import sql
 from watchglass.demo.servers import PostgreSQL
 from watchglass.errors import DatabaseUnavailable, SchemaForbidden, SchemaMissing, WriterTooOld
-from watchglass.jobs.retention import maintain
+from watchglass.jobs.retention import limit, maintain
 from watchglass.jobs.rollup import roll_up_all
+from watchglass.jobs.text_index import index_text
 from watchglass.records import Batch, Instance, LogRecord, Point, Series
 from watchglass.settings import Settings
 from watchglass.store import migrations
@@ -113,6 +114,15 @@ async def test_the_statement_that_is_named_is_enough(
     assert await written(poor_url) == (1, 1)
 
 
+FILL_AN_OLD_HOUR = (
+    "SELECT watchglass.add_partition('logs', 'logs_2001010100', '2001-01-01 00:00Z', '2001-01-01 01:00Z')",
+    "INSERT INTO watchglass.logs"
+    " SELECT '2001-01-01 00:30Z', 1, 1, i, 9, 'INFO', 'l', md5(i::text) || repeat('.', 1500), '{}'"
+    " FROM generate_series(1, 12000) AS i",
+)
+"""More than 16 MB."""
+
+
 async def test_a_role_that_owns_nothing_works_once_an_owner_has_migrated(poor_url: str, database_url: str) -> None:
     role = poor_url.split("/")[2].partition(":")[0]
     await migrate(database_url, role)
@@ -124,11 +134,26 @@ async def test_a_role_that_owns_nothing_works_once_an_owner_has_migrated(poor_ur
     async with writer.borrow() as connection:
         await maintain(connection, Settings())
     await writer.close()
+    execute(database_url, *FILL_AN_OLD_HOUR)
+    connection = await asyncpg.connect(poor_url)
+    assert await limit(connection, Settings(retention_logs_bytes=16 * 1024**2)) == ["logs_2001010100"]
+    await connection.close()
     assert await written(poor_url) == (2, 1)
     access = Access(poor_url)
     assert await access.use_login_token(await access.new_login_token())
     await access.audit("a", "b")
     await access.close()
+
+
+async def test_that_role_has_text_indexed(poor_url: str, database_url: str) -> None:
+    await migrate(database_url, poor_url.split("/")[2].partition(":")[0])
+    connection = await asyncpg.connect(database_url)
+    there = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm')")
+    await connection.close()
+    if not there:
+        pytest.skip("this PostgreSQL comes without pg_trgm")
+    execute(database_url, "CREATE EXTENSION pg_trgm", *FILL_AN_OLD_HOUR)
+    assert await index_text(poor_url, 8192) == ["logs_2001010100"]
 
 
 async def test_that_role_may_do_no_more_than_it_needs(poor_url: str, database_url: str) -> None:
@@ -158,6 +183,10 @@ async def test_nobody_else_may_maintain(poor_url: str, database_url: str) -> Non
         "SELECT watchglass.create_partitions()",
         "SELECT watchglass.drop_expired_partition(1, 1)",
         "SELECT watchglass.drop_expired_partition('{}')",
+        "SELECT watchglass.drop_oversized_partition('{}')",
+        "SELECT watchglass.divide_partitions('{}')",
+        "SELECT watchglass.index_text(1, 1)",
+        "SELECT watchglass.add_partition('logs', 'mine', now(), now())",
         "SELECT * FROM watchglass.metrics",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -172,7 +201,7 @@ async def test_what_runs_as_the_owner_looks_nothing_up_in_the_callers_path(poor_
         "SELECT proconfig FROM pg_proc WHERE pronamespace = 'watchglass'::regnamespace AND prosecdef"
     )
     await connection.close()
-    assert len(settings) == 3
+    assert len(settings) == 6
     assert all("search_path=pg_catalog, pg_temp" in row["proconfig"] for row in settings)
 
 
