@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import redis
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from support.browsing import chromium, watch
 from support.databases import fresh_database, run
@@ -153,6 +153,9 @@ async def browser() -> AsyncIterator[Browser]:
         yield launched
 
 
+expect.set_options(timeout=30_000)
+
+
 @pytest.fixture
 def page_problems() -> list[str]:
     """What went wrong on the page so far; a test that expects a problem removes it."""
@@ -163,7 +166,7 @@ def page_problems() -> list[str]:
 async def page(browser: Browser, page_problems: list[str]) -> AsyncIterator[Page]:
     """A page of a fresh browser profile; the test fails if its console has an error or it asks another host."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     opened = await context.new_page()
     watch(opened, page_problems)
     yield opened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 from playwright.async_api import Page
+from pydantic import BaseModel
 
 import watchglass
 from support.past import Process, request
@@ -41,6 +43,14 @@ class Shop:
         query = httpx.QueryParams({"token": token, **({"next": wanted} if wanted else {})})
         return f"{self.url}/ui/monitoring/login?{query}"
 
+    async def says(self, *lines: dict[str, Any] | str) -> str:
+        """Log lines within one request; returns its trace id."""
+        body = [{"message": line} if isinstance(line, str) else line for line in lines]
+        async with httpx.AsyncClient(base_url=self.url) as client:
+            answer = await client.post("/says", json=body)
+            assert answer.json() == len(lines)
+            return answer.headers["x-trace-id"]
+
     async def ask(self, path: str, times: int = 1) -> None:
         """Make requests, ten at a time."""
         async with httpx.AsyncClient(base_url=self.url) as client:
@@ -48,8 +58,17 @@ class Shop:
                 await asyncio.gather(*(client.get(path) for _ in range(min(10, times))))
 
 
+class Said(BaseModel):
+    """A line that the shop is to log."""
+
+    message: str
+    level: str = "INFO"
+    logger: str = "shop.orders"
+    fields: dict[str, Any] = {}
+
+
 def build(store_url: str) -> FastAPI:
-    """A small shop: books in PostgreSQL, and a page that takes its time."""
+    """A small shop: books in PostgreSQL, a page that takes its time, and one that logs what it is told."""
     app = FastAPI()
 
     @app.get("/books/{number}")
@@ -59,6 +78,14 @@ def build(store_url: str) -> FastAPI:
             return {"number": await connection.fetchval("SELECT $1::int + 1", number)}
         finally:
             await connection.close()
+
+    @app.post("/says")
+    async def says(lines: list[Said]) -> int:
+        for line in lines:
+            logger = logging.getLogger(line.logger)
+            logger.setLevel("INFO")
+            logger.log(getattr(logging, line.level), line.message, extra=line.fields)
+        return len(lines)
 
     @app.get("/slow")
     async def slow() -> dict[str, bool]:

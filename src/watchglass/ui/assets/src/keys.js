@@ -20,7 +20,10 @@ export function start() {
       event.preventDefault();
       action();
     }
-    if (event.key === "Enter" && event.target.matches("[data-row]")) event.target.querySelector("summary, a")?.click();
+    if (event.key === "Enter" && event.target.matches("[data-row]")) {
+      event.preventDefault(); // or what has the focus afterwards would be pressed as well
+      event.target.querySelector("summary, a, [data-open]")?.click();
+    }
     if (event.target.closest(".range") && /^Arrow(Left|Right)$/.test(event.key)) along(event);
   });
   document.querySelector("[data-help]").addEventListener("click", () => help().showModal());
