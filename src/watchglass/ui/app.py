@@ -25,7 +25,9 @@ from watchglass.api.visitors import viewer
 from watchglass.errors import InvalidRange, SchemaMissing, WatchglassError
 from watchglass.ui import cards, footprint, logs, static
 from watchglass.ui.cards import headline
+from watchglass.ui.incident_pages import add_incident_pages
 from watchglass.ui.pages import Pages
+from watchglass.ui.trace_pages import add_trace_pages
 
 FRAGMENTS = "/ui/monitoring/cards"
 COMPONENTS = {
@@ -59,38 +61,40 @@ def add_pages(app: FastAPI, context: Context) -> Show:
         (paths.STATIC + "/{name}", site.asset),
     ):
         app.add_route(path, answer, methods=["GET"], include_in_schema=False)
+    add_trace_pages(app, site)
+    add_incident_pages(app, site)
     return site.notice
 
 
 class Site:
-    """The pages of one process."""
+    """The pages of one process: `shell` is the frame of each, `problem` what stands where an answer would."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._pages = Pages(context.settings.path_prefix)
+        self.context = context
+        self.pages = Pages(context.settings.path_prefix)
 
     async def page(self, request: Request) -> Response:
         """The one page, its cards still empty: they ask for their content themselves."""
         query = request.query_params
         if not query.keys() & {"range", "start", "end"} and await self._is_young():
-            address = self._pages.base(request) + paths.PAGE
+            address = self.pages.base(request) + paths.PAGE
             return RedirectResponse(f"{address}?{urlencode({**query, 'range': YOUNG})}", 307)
-        return await self._shell(request, "page.html", tiles=_tiles())
+        return await self.shell(request, "page.html", tiles=_tiles())
 
     async def footprint(self, request: Request) -> Response:
         """What Watchglass itself costs, its content to come."""
-        return await self._shell(request, "footprint.html", tiles=footprint.TILES)
+        return await self.shell(request, "footprint.html", tiles=footprint.TILES)
 
     async def logs(self, request: Request) -> Response:
         """The log, its lines to come."""
         chosen = logs.Chosen.of(request.query_params)
-        return await self._shell(request, "logs.html", page="logs", chosen=chosen, levels=logs.SHOWN_LEVELS)
+        return await self.shell(request, "logs.html", page="logs", chosen=chosen, levels=logs.SHOWN_LEVELS)
 
-    async def _shell(self, request: Request, template: str, page: str = "", **values: Any) -> Response:
+    async def shell(self, request: Request, template: str, page: str = "", **values: Any) -> Response:
         """A page with the bar and the footer of every page."""
-        query, context = request.query_params, self._context
+        query, context = request.query_params, self.context
         range_ = query.get("range", "")
-        return self._pages.answer(
+        return self.pages.answer(
             request,
             template,
             service=context.service,
@@ -113,7 +117,7 @@ class Site:
 
     async def _is_young(self) -> bool:
         """Whether every process seen within the default range began lately: a long range would be empty for most."""
-        reader, now = self._context.reader, self._context.clock()
+        reader, now = self.context.reader, self.context.clock()
         if reader is None:
             return False
         try:
@@ -124,38 +128,38 @@ class Site:
 
     async def home(self, request: Request) -> Response:
         """The page of events is not built yet: its address leads to the one page."""
-        return RedirectResponse(self._pages.base(request) + paths.PAGE, 307)
+        return RedirectResponse(self.pages.base(request) + paths.PAGE, 307)
 
     async def status(self, request: Request) -> Response:
         """For anyone: a word about the service and each part of it, no figures."""
         health: HealthAnswer = await request.app.state.health.now()
         code = 503 if health.status == "critical" else 200
-        values = {"health": health, "service": self._context.service, "aside": self._context.aside, "names": COMPONENTS}
-        return self._pages.answer(request, "health.html", code, **values)
+        values = {"health": health, "service": self.context.service, "aside": self.context.aside, "names": COMPONENTS}
+        return self.pages.answer(request, "health.html", code, **values)
 
     async def overview(self, request: Request) -> Response:
         """The sentence and the four tiles, of one window and one moment."""
         query = request.query_params
         try:
-            answer = await overview.summary(Asked.of(self._context, _only(query, OF_RANGE)))
+            answer = await overview.summary(Asked.of(self.context, _only(query, OF_RANGE)))
             problem = await self._problem_of_telemetry()
         except WatchglassError as error:
-            return self._problem(request, error, "cards/no_overview.html", cards=_tiles())
-        settings = self._context.settings
+            return self.problem(request, error, "cards/no_overview.html", cards=_tiles())
+        settings = self.context.settings
         tiles: list[Any] = [cards.VIEWS[name][0](tile, query, settings) for name, tile in answer.tiles.items()]
         top = headline.view(tiles, problem)
-        return self._pages.answer(request, "cards/overview.html", tiles=tiles, headline=top, window=answer.window)
+        return self.pages.answer(request, "cards/overview.html", tiles=tiles, headline=top, window=answer.window)
 
     async def footprint_content(self, request: Request) -> Response:
         """The figures of the page on the cost."""
         query = request.query_params
         try:
-            asked = Asked.of(self._context, _only(query, OF_RANGE))
+            asked = Asked.of(self.context, _only(query, OF_RANGE))
             answer = await cost.detailed(asked)
         except WatchglassError as error:
-            return self._problem(request, error, "cards/problem.html", card=questions.CARDS["footprint"])
+            return self.problem(request, error, "cards/problem.html", card=questions.CARDS["footprint"])
         page = footprint.view(answer, ranges.comparison_of(query))
-        return self._pages.answer(request, "cards/footprint_page.html", page=page, window=answer.window)
+        return self.pages.answer(request, "cards/footprint_page.html", page=page, window=answer.window)
 
     async def card(self, request: Request) -> Response:
         """One card's content."""
@@ -165,34 +169,34 @@ class Site:
         view, template = cards.VIEWS[name]
         own = cards.PARAMETERS[name](query) if name in cards.PARAMETERS else {}
         try:
-            answer = await questions.answer(self._context, name, {**_only(query, OF_RANGE), **own})
+            answer = await questions.answer(self.context, name, {**_only(query, OF_RANGE), **own})
         except (WatchglassError, ValidationError) as error:
-            return self._problem(request, error, "cards/problem.html", card=questions.CARDS[name])
-        return self._pages.answer(request, template, view=view(answer, query, self._context.settings))
+            return self.problem(request, error, "cards/problem.html", card=questions.CARDS[name])
+        return self.pages.answer(request, template, view=view(answer, query, self.context.settings))
 
     async def asset(self, request: Request) -> Response:
         return static.serve(request, request.path_params["name"])
 
     def notice(self, request: Request, notice: Notice) -> Response:
         """The login form, or why something is refused."""
-        return self._pages.answer(request, "notice.html", notice.status, notice=notice)
+        return self.pages.answer(request, "notice.html", notice.status, notice=notice)
 
-    def _problem(self, request: Request, error: Exception, template: str, **values: Any) -> Response:
+    def problem(self, request: Request, error: Exception, template: str, **values: Any) -> Response:
         """Why there are no figures: the address asks for none (422), or the store does not answer (503)."""
         wrong = isinstance(error, (InvalidRange, ValidationError))
-        status = self._context.status() if self._context.status else None
+        status = self.context.status() if self.context.status else None
         if isinstance(error, SchemaMissing) and status is not None and status.state == "forbidden":
             problem = status.message  # why it is missing
         else:
             problem = str(error)
         short = "the address asks for what does not exist." if wrong else "the store does not answer."
-        return self._pages.answer(request, template, 422 if wrong else 503, problem=problem, short=short, **values)
+        return self.pages.answer(request, template, 422 if wrong else 503, problem=problem, short=short, **values)
 
     async def _problem_of_telemetry(self) -> str | None:
         """What keeps telemetry from being stored, or since when none came where this is no process of the service."""
-        if self._context.aside:
-            return silence(self._context.service, await last_seen(self._context), self._context.clock())
-        status = self._context.status() if self._context.status else None
+        if self.context.aside:
+            return silence(self.context.service, await last_seen(self.context), self.context.clock())
+        status = self.context.status() if self.context.status else None
         if status is None or status.state in ("ok", "starting"):
             return None
         return f"Telemetry is not being stored. {status.message}".strip()

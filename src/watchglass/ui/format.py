@@ -18,6 +18,11 @@ SAME = "same"
 MINUS = "\N{MINUS SIGN}"
 LEAST_POINTS = 0.05
 _SPACE = "\N{NO-BREAK SPACE}"
+_UNSEEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+"""Control characters, and what turns or hides text; `log/row.js` has the same."""
+
 _PARTS = re.compile(r"(?P<number>.*?)(?: (?P<unit>\D+)|(?P<per>/.+))?")
 
 
@@ -86,3 +91,21 @@ def moment(time: datetime | float) -> str:
     if not isinstance(time, datetime):
         time = datetime.fromtimestamp(time, UTC)
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def visible(text: object, lines: bool = False) -> str:
+    """Text with every character to be seen: what has no sign of its own as Unicode's sign for it, or as its number.
+
+    Line ends and tabs stay where `lines`.
+    """
+
+    def sign(found: re.Match[str]) -> str:
+        character = found[0]
+        if lines and character in "\n\t":
+            return character
+        code = ord(character)
+        if code < 0x20:
+            return chr(0x2400 + code)
+        return "\u2421" if code == 0x7F else f"\\u{code:04x}"
+
+    return _UNSEEN.sub(sign, str(text))

@@ -42,6 +42,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters["visible"] = format.visible
 
     def base(self, request: Request) -> str:
         """What every path of ours begins with: a proxy's root path, and the prefix of the settings."""
@@ -54,8 +55,8 @@ class Pages:
             "base": base,
             "nonce": nonce,
             "asset": _asset(base),
-            "link": _link(request.query_params, SHARED),
-            "link_window": _link(request.query_params, WINDOW),
+            "link": link_of(request.query_params, SHARED),
+            "link_window": link_of(request.query_params, WINDOW),
             "moment": format.moment,
         }
         try:
@@ -69,7 +70,7 @@ def _asset(base: str) -> Callable[[str], str]:
     return lambda name: f"{base}{paths.STATIC}/{static.manifest()[name]}"
 
 
-def _link(query: Mapping[str, str], names: Sequence[str]) -> Callable[..., str]:
+def link_of(query: Mapping[str, str], names: Sequence[str]) -> Callable[..., str]:
     """`link(range="6h")`: this page's address with these parameters changed; an empty one is removed.
 
     `link_window()` carries on the window alone, to another page.

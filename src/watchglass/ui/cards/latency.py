@@ -19,11 +19,12 @@ Percentile = Literal["p50", "p95", "p99"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the legend, drawn as its role says (`charts.js`, `charts.css`)."""
+    """One line of the legend, drawn as its role says (`charts.js`, `charts.css`); `endpoint` is its endpoint's id."""
 
     id: str
     name: str
     role: str
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def _of_all(answer: LatencyAnswer) -> tuple[list[Line], list[list[float | None]]
 
 def _of_endpoints(answer: LatencyAnswer, percentile: str) -> tuple[list[Line], list[list[float | None]]]:
     pairs = list(zip(ENDPOINT_ROLES, answer.endpoints, strict=False))
-    lines = [Line(f"e{one.endpoint_id or role}", one.label, role) for role, one in pairs]
+    lines = [Line(f"e{one.endpoint_id or role}", one.label, role, one.endpoint_id or "") for role, one in pairs]
     return lines, [_values(one, percentile) for _, one in pairs]
 
 
@@ -72,8 +73,15 @@ def _chart(answer: LatencyAnswer, lines: Sequence[Line], values: Sequence[Sequen
             "end": int(answer.window.end.timestamp() * 1000),
             "ends": not any(line.role in ENDPOINT_ROLES for line in lines),
             "samples": answer.all.samples,
+            "slot": answer.resolution,
             "lines": [
-                {"id": line.id, "name": line.name, "role": line.role, "values": list(zip(times, points, strict=True))}
+                {
+                    "id": line.id,
+                    "name": line.name,
+                    "role": line.role,
+                    "endpoint": line.endpoint,
+                    "values": list(zip(times, points, strict=True)),
+                }
                 for line, points in zip(lines, values, strict=True)
             ],
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from zlib import crc32
 
+from watchglass.analysis.fingerprints import of_statement
 from watchglass.api import words
 from watchglass.api.answers import SlowStatementsAnswer, Statement
 from watchglass.api.models import Missing
@@ -16,7 +17,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One statement's shape; `line` is as much of it as one line holds.
+    """One statement's shape; `line` is as much of it as one line holds, `fingerprint` finds its traces.
 
     `over` is the calls beyond the threshold, empty when there is none.
     """
@@ -34,6 +35,7 @@ class Row:
     longest: format.Quantity
     over: str
     errors: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +71,5 @@ def _row(one: Statement, slow: float) -> Row:
         longest=format.quantity(one.max, "s"),
         over=f"{one.over_threshold:,}" if one.over_threshold else "",
         errors=words.plural(one.errors, "error") if one.errors else "",
+        fingerprint=of_statement(one.text) if one.text else "",
     )

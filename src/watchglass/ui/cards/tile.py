@@ -32,13 +32,16 @@ THINGS = {
 }
 """What the samples of a figure are; of the others they are readings of a gauge."""
 
+LEADS = {"tile_api.errors": "errors"}
+"""The view of the page of traces that says more of a figure."""
+
 ERRORS_FULL = 0.1
 """The scale of the errors' indicator ends at 10 %: their limits lie at its lower end."""
 
 
 @dataclass(frozen=True, slots=True)
 class FigureView:
-    """One figure, ready to be shown. `of` is the limit it is measured against, in words."""
+    """One figure, ready to be shown. `of` is the limit it is measured against, in words; `leads` a view of traces."""
 
     name: str
     label: str
@@ -51,6 +54,7 @@ class FigureView:
     spark: drawing.Spark | None
     gauge: drawing.Gauge | None
     judgement: levels.Judgement
+    leads: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ def _figure(card: str, name: str, figures: Mapping[str, Figure], than: str) -> F
         spark=drawing.spark(figure.spark),
         gauge=_gauge(judgement, figure),
         judgement=judgement,
+        leads=LEADS.get(f"{card}.{name}", ""),
     )
 
 

@@ -4,6 +4,7 @@ import { AriaComponent, GridComponent, TooltipComponent } from "echarts/componen
 import * as echarts from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import { brushing } from "./brush.js";
+import { leading } from "./points.js";
 import { readout } from "./readout.js";
 import { duration } from "./units.js";
 
@@ -29,6 +30,7 @@ function make(element) {
   new ResizeObserver(() => (chart.view.resize(), chart.data && paint(chart))).observe(element);
   document.addEventListener("watchglass:theme", () => chart.data && paint(chart));
   brushing(chart);
+  leading(chart);
   pointing(chart);
   shown.set(element, chart);
   return chart;

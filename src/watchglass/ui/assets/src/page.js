@@ -3,6 +3,8 @@ import * as copy from "./copy.js";
 import * as keys from "./keys.js";
 import * as live from "./live.js";
 import * as poll from "./poll.js";
+import * as rows from "./rows.js";
+import * as search from "./search.js";
 import * as state from "./state.js";
 import * as theme from "./theme.js";
 import { localise } from "./times.js";
@@ -36,6 +38,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   draw(event.target);
 });
 
-for (const part of [theme, state, live, keys, copy, poll]) part.start();
+for (const part of [theme, state, live, keys, rows, copy, poll]) part.start();
+for (const form of document.querySelectorAll("form[data-filters]")) search.start(form);
 localise(document);
 follow();

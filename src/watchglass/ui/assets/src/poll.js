@@ -16,6 +16,8 @@ const problems = new Map();
 const askedFor = new WeakMap();
 
 const cards = () => document.querySelectorAll("[data-card]");
+// What has ended says so, and is asked for no more.
+const moves = (card) => !card.querySelector("[data-still]");
 const bodyOf = (card) => card.querySelector("[data-body]");
 
 /** Asks for every card now. */
@@ -45,7 +47,7 @@ export function start() {
 function again(card) {
   const wait = PERIOD * (1 - JITTER + 2 * JITTER * Math.random());
   setTimeout(() => {
-    if (live() && !document.hidden && !card.classList.contains("htmx-request")) htmx.trigger(card, "refresh");
+    if (live() && !document.hidden && moves(card) && !card.classList.contains("htmx-request")) htmx.trigger(card, "refresh");
     again(card);
   }, wait);
 }

@@ -18,6 +18,7 @@ export function readout(points, data) {
   box.append(known.length ? table : made("div", "readout-none", "nothing measured"));
   const count = data.samples?.[points[0].dataIndex];
   if (count) box.append(made("div", "readout-none", `${count.toLocaleString("en")} requests`));
+  if (data.slot) box.append(made("div", "readout-none", "click for their traces"));
   return box;
 }
 
