@@ -46,7 +46,7 @@ def fields(
                 kept[name] = REDACTED
             else:
                 length = len(value)
-                if length > SHORTEST or not value.isalnum():
+                if length > SHORTEST or not value.replace("-", "_").replace("_", "x").isalnum():
                     value = clean_short(value, key) if length <= SHORT else text(value, key)
                 kept[name] = value
         elif kind is bool or value is None:
