@@ -2,15 +2,16 @@
 
 python benchmarks/logs.py cost                # microseconds a line, by library, renderer and fields
 python benchmarks/logs.py search              # milliseconds of a page, by filter, among ten million lines
+python benchmarks/logs.py live                # milliseconds until a line is shown, with 1 and 200 viewers
 """
 
 from __future__ import annotations
 
 import argparse
 
-from bench import log_cost, log_search
+from bench import log_cost, log_live, log_search
 
-PARTS = {"cost": log_cost, "search": log_search}
+PARTS = {"cost": log_cost, "search": log_search, "live": log_live}
 """Each has `add(parser)`, its options, and `run(arguments)`, which prints Markdown."""
 
 

@@ -33,7 +33,7 @@ from watchglass.demo.servers.process import free_port
 SETTLE = 4.0
 """Seconds after the last viewer has come until anything counts."""
 
-_SENT = re.compile(rb'"sent":(\d+\.\d+)')
+_SENT = re.compile(rb'"sent": ?(\d+\.\d+)')
 _SKIPPED = re.compile(rb'event: skipped\ndata: \{"count":(\d+)')
 _HEAD = (
     "lines/s",

@@ -384,6 +384,21 @@ async def test_answers_that_nobody_reads_are_bounded() -> None:
     assert viewer._MOST_ANSWERS < 1000
 
 
+async def test_a_viewer_whose_stream_is_over_rests_no_longer() -> None:
+    fast = Viewer(LogFilter())
+    resting = asyncio.ensure_future(fast.rest(3600))
+    await asyncio.sleep(0.05)
+    assert not resting.done()
+    fast.end("enough")
+    await asyncio.wait_for(resting, 30)
+
+
+async def test_a_viewer_that_is_sent_little_is_held_up_by_nothing() -> None:
+    viewer = Viewer(LogFilter())
+    for _ in range(10):
+        await asyncio.wait_for(viewer.rest(1e-6), 30)
+
+
 def test_a_position_is_short_and_says_what_it_was_made_from() -> None:
     cursor = Cursor(1_700_000_000, 1_800_000_000, {7: 3, 12: 345_600}, {12: 17})
     text = text_of(cursor)

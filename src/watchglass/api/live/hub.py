@@ -39,7 +39,7 @@ _AWAY = (0.5, 1.0, 2.0)
 _ROOM, _LEAST, _MOST = 32_000_000, 256_000, 4_000_000
 """Characters that may wait for all viewers, and at least and at most for one."""
 
-A_SECOND = 32_000_000
+A_SECOND = 40_000_000
 """Characters that all viewers together are sent a second: they pass through the event loop of the service."""
 
 ENDING = "The service is stopping."
@@ -103,8 +103,8 @@ class Hub:
         self._joining.discard(viewer)
         self._woken.set()
 
-    def rest(self, event: Event) -> float:
-        """Seconds that a viewer is sent nothing after this event, so that all of them leave the service its time."""
+    def share(self, event: Event) -> float:
+        """Seconds that this event takes of a viewer's time, so that all of them leave the service its own."""
         return event.size * len(self._viewers) / A_SECOND
 
     def end(self) -> None:

@@ -46,7 +46,7 @@ async def stream(hub: Hub, viewer: Viewer, connection: HTTPConnection) -> AsyncG
                 yield one
         elif event is not None:
             yield event
-            await viewer.pause(hub.rest(event))
+            await viewer.rest(hub.share(event))
         elif not viewer.ended:
             yield Heartbeat(hub.position if viewer.following and not viewer.size else None)
     yield events.of("end", reason=viewer.ended)
@@ -58,7 +58,7 @@ async def _begun(hub: Hub, viewer: Viewer, cursor: Cursor) -> AsyncGenerator[Eve
         if viewer.ended:
             return
         yield event
-        await viewer.pause(hub.rest(event))
+        await viewer.rest(hub.share(event))
 
 
 async def _still_allowed(connection: HTTPConnection) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from contextlib import suppress
 
@@ -14,7 +15,8 @@ from watchglass.store.logs import LogFilter
 _MAY_GO = frozenset(("lines", "skipped"))
 _MOST_ANSWERS = 50
 _ANY = 2**62
-_MOMENT = 0.01
+_BURST = 0.5
+"""Seconds for which a viewer may be sent as much as there is."""
 
 
 class Joined(Event):
@@ -37,6 +39,7 @@ class Viewer:
         """Why the stream is over, in a sentence."""
         self._waiting: deque[Event] = deque()
         self._size = 0
+        self._turn = 0.0
         self._skipped = 0
         self._skipped_to: str | None = None
         self._news, self._over = asyncio.Event(), asyncio.Event()
@@ -83,11 +86,13 @@ class Viewer:
         self._size -= event.size
         return event
 
-    async def pause(self, seconds: float) -> None:
-        """Let so much time pass, unless the stream is over."""
-        if seconds > _MOMENT:
+    async def rest(self, seconds: float) -> None:
+        """Be sent nothing until so much time has passed for each event since its turn, unless the stream is over."""
+        now = time.monotonic()
+        self._turn = max(self._turn, now - _BURST) + seconds
+        if self._turn > now:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), seconds)
+                await asyncio.wait_for(self._over.wait(), self._turn - now)
 
     def _drop_oldest(self) -> bool:
         """Let go of the oldest event that may be missed; False if only the last one is left."""
