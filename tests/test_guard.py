@@ -30,6 +30,22 @@ def test_an_error_is_counted_and_logged_once_a_minute(caplog: pytest.LogCaptureF
     ]
 
 
+class Breaks(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise OSError("the log is full")
+
+
+def test_a_handler_of_the_host_that_raises_does_not_make_it_the_hosts_error() -> None:
+    handler = Breaks()
+    guard.logger.addHandler(handler)
+    try:
+        with guard.protected("somewhere"):
+            raise RuntimeError("broken")
+    finally:
+        guard.logger.removeHandler(handler)
+    assert guard.errors == {"somewhere": 1}
+
+
 def test_a_strict_guard_raises_what_it_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "strict", True)
     with pytest.raises(RuntimeError, match="broken"), guard.protected("somewhere"):

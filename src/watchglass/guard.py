@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -39,7 +39,7 @@ def caught(where: str) -> None:
     if now - _last_logged.get(where, -_LOG_EVERY) < _LOG_EVERY:
         return
     _last_logged[where] = now
-    with as_own_work():
+    with as_own_work(), suppress(Exception):  # a handler of the host's may raise, and nobody logged anything there
         logger.warning(
             "watchglass failed in %s (%d times so far); the service is not affected",
             where,

@@ -32,7 +32,7 @@ GUARDS = {
 PASSES = {
     "adopted.tracers.HostSpans._on_ending", "adopted.tracers.HostSpans.on_start", "asgi.Layer.__call__",
     "asgi.Layer._lifespan", "contrib.SharingTracer.start_as_current_span",
-    "contrib_spans.ChildTracer.start_as_current_span", "exchange.Exchange.receive", "log_capture.LogCapture.wants",
+    "contrib_spans.ChildTracer.start_as_current_span", "exchange.Exchange.receive",
     "outbound.Listener._on_ending", "outbound.Listener.on_start",
 }  # fmt: skip
 SPANS = ("contrib.SharedSpan.", "contrib_spans.ChildSpan.")

@@ -497,7 +497,7 @@ BROKEN = [
     (Exchange, "_record"),
     (Exchange, "_settle"),
     (Tail, "ended"),
-    (asgi, "_url"),
+    (asgi, "url_of"),
 ]
 
 

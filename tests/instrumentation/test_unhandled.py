@@ -12,11 +12,14 @@ import subprocess
 import sys
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from watchglass import guard
+from watchglass.instrumentation.log_capture import LogCapture
 from watchglass.instrumentation.logs import LoggingInstrumentor
 from watchglass.records import LogRecord
 
@@ -317,3 +320,18 @@ def test_a_program_prints_byte_for_byte_what_it_always_did_and_each_is_kept_once
     assert kept[1][1].startswith("ResourceWarning: unclosed file <_io.TextIOWrapper name='/dev/null'")
     assert kept[0][2] == {"code.file.path": "<string>", "code.line.number": 9}
     assert "a note" in kept[-1][3] and "KeyError: 'x'" in kept[-1][3]
+
+
+def test_an_error_of_ours_reaches_nobody_who_fails(
+    instrumented: LoggingInstrumentor, hooks_of_the_test: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "strict", False)
+    monkeypatch.setattr(guard, "errors", Counter())
+    monkeypatch.setattr(LogCapture, "tell", lambda *_: 1 / 0)
+    error = failure()
+    uncaught(error)
+    thread = threading.Thread(target=uncaught, args=[error])
+    thread.start()
+    thread.join()
+    assert hooks_of_the_test == [error, error]
+    assert guard.errors == {"unhandled": 2}

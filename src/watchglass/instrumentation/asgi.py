@@ -7,17 +7,16 @@ exception that nothing caught. `leave` undoes it.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from watchglass import guard
-from watchglass.errors import SettingsError
 from watchglass.instrumentation.attributes import KNOWN_METHODS, OTHER_METHOD
 from watchglass.instrumentation.budget import Budget
 from watchglass.instrumentation.exchange import Exchange, Instruments, Message, Receive, Send
+from watchglass.instrumentation.excluded import pattern_of, url_of
 from watchglass.instrumentation.native import SCOPE_KEY
 from watchglass.instrumentation.outbound import Outbound
 from watchglass.instrumentation.own import OwnPaths
@@ -68,7 +67,7 @@ def enter(app: Any, observer: Observer, *, inside: bool = False) -> Any:
     layer = Layer(app, observer, inside)
     try:
         app.__class__ = _entered_class(type(app), layer)
-    except (TypeError, AttributeError):  # a function, a class written in C or with slots
+    except Exception:  # a function, a class written in C or with slots, or one that allows no subclass
         return Entered(app, layer)
     return app
 
@@ -126,7 +125,7 @@ class Layer:
         self._observer = observer
         self._own = OwnPaths(app, observer.own_app, observer.own_exact, observer.own_prefixes)
         self._inside = inside and self._own.move_inside()
-        self._excluded = _pattern(settings.excluded_urls)
+        self._excluded = pattern_of(settings.excluded_urls)
         self._serving: int | None = None
         self.stopped = False
 
@@ -171,7 +170,9 @@ class Layer:
 
     def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange | Connection | None:
         try:
-            if self._excluded is not None and self._excluded.search(_url(scope)):
+            if type(scope["headers"]) is not list:  # any iterable will do, also one that is read only once
+                scope["headers"] = list(scope["headers"])
+            if self._excluded is not None and self._excluded.search(url_of(scope)):
                 return None
             method = scope.get("method", "GET")
             root = self._instruments.roots.open(scope, method if method in KNOWN_METHODS else OTHER_METHOD)
@@ -228,23 +229,3 @@ _pid = os.getpid()  # to ask the kernel in each request takes a fifth of a micro
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _pattern(excluded: str) -> re.Pattern[str] | None:
-    """OpenTelemetry's list of excluded URLs as one pattern, searched in the URL."""
-    parts = [part.strip() for part in excluded.split(",") if part.strip()]
-    try:
-        return re.compile("|".join(parts)) if parts else None
-    except re.error as error:
-        raise SettingsError(
-            variable="WATCHGLASS_EXCLUDED_URLS",
-            value=repr(excluded),
-            reason=str(error),
-            allowed="regular expressions separated by commas, for example ^https?://[^/]+/internal/",
-        ) from None
-
-
-def _url(scope: Scope) -> str:
-    headers = dict(scope.get("headers") or ())
-    host = headers.get(b"host", b"").decode("latin-1")
-    return f"{scope.get('scheme', 'http')}://{host}{scope['path']}"

@@ -91,7 +91,8 @@ class Exchange:
         """Pass on a message of the application; the response's start with the ids of its trace."""
         if message["type"] == "http.response.start":
             try:
-                message = self._start(message)
+                message = {**message, "headers": list(message.get("headers") or ())}  # an iterator is read only once
+                self._start(message)
             except Exception:
                 guard.caught("response start")
             await self._forward(message)
@@ -102,17 +103,17 @@ class Exchange:
         except Exception:
             guard.caught("response body")
 
-    def _start(self, message: Message) -> Message:
+    def _start(self, message: Message) -> None:
+        """Note the status, and add headers of ours to those of a message that is ours alone."""
         request = self._root.request
         request.status = message["status"]
-        headers = list(message.get("headers") or ())
+        headers = message["headers"]
         names = {name.lower(): value for name, value in headers}
         self._streaming = _is_stream(names)
         response_headers(headers, names, request)
         instruments = self._instruments
         if instruments.timing is not None and instruments.timing.wanted(self._root.scope["headers"]):
             headers.append((b"server-timing", timing(instruments.budget, request, self._clock())))
-        return {**message, "headers": headers}
 
     def _sent(self, message: Message) -> None:
         """Note the first byte and the end of the response."""

@@ -72,7 +72,9 @@ class Unhandled:
         return hook
 
     def _tell(self, error: BaseException | None, logger: str, level: int, message: str, fields: dict[str, Any]) -> None:
-        if logger and not isinstance(error, _ENDINGS):
+        if not logger or isinstance(error, _ENDINGS):
+            return
+        with guard.protected(_PLACE):
             self._capture.tell(logger, level, message, fields, error, self._ids_of(error))
 
 

@@ -42,6 +42,8 @@ class Connection:
     async def send(self, message: Message) -> None:
         """Pass on a message of the application; the answer to the handshake with the ids of its trace."""
         try:
+            if message.get("headers") is not None:
+                message = {**message, "headers": list(message["headers"])}  # an iterator is read only once
             message = self._noted(message)
         except Exception:
             guard.caught("websocket message")
