@@ -1,7 +1,7 @@
 """The last minutes of a process in full detail: every request with its spans, kept or not, and every log line.
 
-It holds what was made anyway, by reference. A request costs an appending and an addition; the oldest leave when there
-is too much, or when they are older than the setting says.
+It holds what was made anyway, by reference: a request costs an appending. The oldest leave when there is too much, or
+when they are older than the setting says; of the work done for requests that is seen to every few seconds.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Final
 
@@ -35,7 +36,10 @@ _PATH = 1_024
 
 
 class BlackBox:
-    """`request` and `log` are told by the threads of the service. `clock` gives unix seconds."""
+    """`request` and `log` are told by the threads of the service. `clock` gives unix seconds.
+
+    `request` holds a request that ended. It is the ring's own method, because each request pays for it.
+    """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.seconds = settings.black_box_seconds
@@ -44,17 +48,10 @@ class BlackBox:
         self._clock = clock
         self._most = settings.black_box_bytes * (1 - FOR_LOGS)
         self._most_logs = settings.black_box_bytes * FOR_LOGS
-        self._requests: deque[Request] = deque()
+        self._requests: deque[Request] = deque(maxlen=int(self._most / A_REQUEST))
         self._logs: deque[LogRecord] = deque()
-        self._weight = self._weight_of_logs = 0.0
-
-    def request(self, request: Request) -> None:
-        """Hold a request that ended."""
-        request.span = request.work = request.folded = None
-        self._requests.append(request)
-        self._weight += A_REQUEST + A_CHILD * len(request.children)
-        while self._weight > self._most:
-            self._drop_request()
+        self._weight_of_logs = 0.0
+        self.request: Callable[[Request], None] = self._requests.append
 
     def log(self, record: LogRecord) -> None:
         """Hold a log line."""
@@ -67,12 +64,18 @@ class BlackBox:
         """Forget everything."""
         self._requests.clear()
         self._logs.clear()
-        self._weight = self._weight_of_logs = 0.0
+        self._weight_of_logs = 0.0
 
     def trim(self) -> None:
-        """Let go of what is too old. From time to time, by any one thread."""
-        since = (self._clock() - self.seconds) * 1e9
-        while (requests := self._requests) and requests[0].time_ns(requests[0].end) < since:
+        """Let go of what is too old or too much. Every few seconds, by any one thread."""
+        since, room = (self._clock() - self.seconds) * 1e9, self._most
+        held, kept = self._requests.copy(), 0
+        for request in reversed(held):
+            room -= A_REQUEST + A_CHILD * len(request.children)
+            if room < 0 or request.time_ns(request.end) < since:
+                break
+            kept += 1
+        for _ in range(len(held) - kept):
             self._drop_request()
         while self._logs and self._logs[0].time_ns < since:
             self._drop_log()
@@ -86,10 +89,8 @@ class BlackBox:
         return (_line(record) for record in reversed(self._logs.copy()))
 
     def _drop_request(self) -> None:
-        try:
-            self._weight -= A_REQUEST + A_CHILD * len(self._requests.popleft().children)
-        except IndexError:  # another thread was faster
-            self._weight = 0.0
+        with suppress(IndexError):  # another thread was faster
+            self._requests.popleft()
 
     def _drop_log(self) -> None:
         try:

@@ -86,7 +86,7 @@ class Tail:
         """Decide on a request that took `seconds`, None for a connection; offer its trace if it is kept."""
         self._seen.add()
         if self._ended_too is not None:
-            request.path = scope["path"]
+            request.path, request.span = scope["path"], None
             self._ended_too(request)
         minute = request.start_ns // _MINUTE_NS
         if minute > self._minute:

@@ -39,7 +39,7 @@ FORMAT: Final = 1
 MOST_PACKED: Final = 2 * 1024 * 1024
 """Bytes that the packed lines of one incident may take, before base64; a quarter of them are for log lines."""
 
-LOOK_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 2.5
 MOST_OPEN: Final = 200
 _TITLE = 300
 _SECONDS = 2.0
