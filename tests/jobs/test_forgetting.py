@@ -1,10 +1,18 @@
-"""Of incidents, error groups and what never ended the newest stay, for as long as was asked."""
+"""Of incidents, error groups, what never ended, statements and plans the newest stay, for as long as was asked."""
 
 from __future__ import annotations
 
 from support.databases import execute, run
 from support.pipelines import fetch
-from watchglass.jobs.forgetting import MOST_ENDINGS, forget
+from watchglass.jobs.forgetting import (
+    MOST_ADVICE,
+    MOST_ENDINGS,
+    MOST_PLAN_EVENTS,
+    MOST_PLANS,
+    MOST_PLANS_EACH,
+    MOST_STATEMENTS,
+    forget,
+)
 from watchglass.settings import Settings
 from watchglass.store.connection import connect
 
@@ -92,3 +100,54 @@ def test_both_are_bounded_in_number(store_url: str) -> None:
     groups = {int(row["id"]) for row in fetch(store_url, "SELECT id FROM watchglass.error_groups")}
     assert groups == set(range(1, 1001))
     assert len(fetch(store_url, "SELECT FROM watchglass.pending")) == 1000
+
+
+STATEMENTS = """
+    INSERT INTO watchglass.statements (service_name, fingerprint, database, text, last_seen)
+    SELECT 'shop', n::text, 'shop', 'SELECT', now() - n * interval '{age}' FROM generate_series(1, {number}) AS n
+"""
+PLANS = """
+    INSERT INTO watchglass.plans (service_name, fingerprint, shape, plan, how, cost, server_version, seen_at)
+    SELECT 'shop', (n % {statements})::text, n::text, '{{}}', 'generic', 1, '18', now() - n * interval '{age}'
+    FROM generate_series(1, {number}) AS n
+"""
+EVENTS = """
+    INSERT INTO watchglass.plan_events
+    SELECT now() - n * interval '{age}', 'shop', 'f', 'a', 'b', '' FROM generate_series(1, {number}) AS n
+"""
+ADVICE = """
+    INSERT INTO watchglass.advice (service_name, id, fingerprint, statement, verified, updated_at)
+    SELECT 'shop', n::text, 'f', 'CREATE INDEX', true, now() - n * interval '{age}'
+    FROM generate_series(1, {number}) AS n
+"""
+OF_STATEMENTS = ("statements", "plans", "plan_events", "advice")
+
+
+def rows_of(store_url: str) -> list[int]:
+    return [fetch(store_url, f"SELECT count(*) FROM watchglass.{table}")[0]["count"] for table in OF_STATEMENTS]
+
+
+def test_what_is_known_of_statements_leaves_with_their_hourly_figures(store_url: str) -> None:
+    for table in (STATEMENTS, PLANS, EVENTS, ADVICE):
+        execute(store_url, table.format(age="1 day", number=60, statements=10))
+    forgets(store_url)
+    assert rows_of(store_url) == [29] * 4
+    forgets(store_url, retention_metrics_days=5)
+    assert rows_of(store_url) == [4] * 4
+
+
+def test_what_is_known_of_statements_is_bounded_in_number(store_url: str) -> None:
+    for table in (STATEMENTS, PLANS, EVENTS, ADVICE):
+        execute(store_url, table.format(age="1 second", number=6000, statements=150))
+    forgets(store_url)
+    assert rows_of(store_url) == [MOST_STATEMENTS, MOST_PLANS, MOST_PLAN_EVENTS, MOST_ADVICE]
+    newest = fetch(store_url, "SELECT min(n), max(n) FROM (SELECT shape::int AS n FROM watchglass.plans) AS kept")[0]
+    assert tuple(newest) == (1, MOST_PLANS)
+
+
+def test_of_one_statement_few_plans_stay(store_url: str) -> None:
+    execute(store_url, PLANS.format(age="1 second", number=100, statements=1))
+    execute(store_url, PLANS.replace("'shop'", "'other'").format(age="1 second", number=5, statements=1))
+    forgets(store_url)
+    kept = fetch(store_url, "SELECT service_name AS name, count(*) FROM watchglass.plans GROUP BY 1 ORDER BY 1")
+    assert [tuple(row) for row in kept] == [("other", 5), ("shop", MOST_PLANS_EACH)]

@@ -117,3 +117,18 @@ async def test_what_is_too_large_to_be_indexed_at_once_does_not_hold_up_the_upgr
     )
     assert await fetchval("SELECT watchglass.create_partitions()") == 1, "one made since has them"
     assert await fetchval(OF_A_PARTITION, "logs") == 7
+
+
+async def test_a_store_of_the_third_version_gets_the_tables_of_statements(database_url: str) -> None:
+    first_three = {version: sql.migrations()[version] for version in (1, 2, 3)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sql, "migrations", lambda: first_three)
+        patch.setattr(migrations, "LATEST", 3)
+        assert await migrate(database_url) == [1, 2, 3]
+    assert await migrate(database_url) == list(range(4, LATEST + 1))
+    connection = await asyncpg.connect(database_url)
+    tables = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'watchglass'::regnamespace AND relkind = 'r'"
+    )
+    await connection.close()
+    assert {"statements", "plans", "plan_events", "advice"} <= {row["relname"] for row in tables}
