@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from watchglass.redaction.names import REDACTED, TELLING, hides, secrecy
+from watchglass.redaction.ordinary import is_ordinary
 
 # All is matched against the lower-case text, because ignoring case makes a pattern ten times slower. No quantifier that
 # could give back is unbounded: any text is scanned in linear time. No group is repeated possessively, see sql.py.
@@ -74,7 +75,7 @@ def without_said(message: str) -> str:
     """`message` with what is said to be a secret redacted: `the token is ...`, `--password ...`."""
     lowered = message.lower()
     if "pass" in lowered or "secret" in lowered or "token" in lowered or "key" in lowered or "auth" in lowered:
-        message = _replace(_SAID, message, _always)
+        message = _replace(_SAID, message, _unless_ordinary)
         if " -" in lowered:
             message = _replace(_FLAG, message, _always)
     elif " -u " in lowered:
@@ -102,9 +103,15 @@ def _always(message: str, match: re.Match[str]) -> bool:
     return True
 
 
+def _unless_ordinary(message: str, match: re.Match[str]) -> bool:
+    """`token abc123def` but not `/oauth/token HTTP/1.1`."""
+    return not is_ordinary(match["value"])
+
+
 def _like_credentials(message: str, match: re.Match[str]) -> bool:
-    """`Basic dXNlcjpwYXNz` but not `basic authentication`."""
-    return _CREDENTIALS.match(message, match.start("value"), match.end("value")) is not None
+    """`Basic dXNlcjpwYXNz` but not `basic authentication`, nor `/basic HTTP/1.1`."""
+    looks = _CREDENTIALS.match(message, match.start("value"), match.end("value")) is not None
+    return looks and not is_ordinary(match["value"])
 
 
 def _assigned(message: str, lowered: str) -> tuple[str, str]:
