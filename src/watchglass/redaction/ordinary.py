@@ -1,4 +1,4 @@
-"""Words that have digits or signs in them as secrets have, and are none: what protocols, versions and methods are called.
+"""Words that have digits or signs in them as secrets have, and are none: of protocols, versions and methods.
 
 `POST /oauth/token HTTP/1.1` says no token, nor does `password sha256`.
 """
