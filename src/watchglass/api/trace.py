@@ -162,11 +162,14 @@ def _sentence(spans: Sequence[Seen], found: Waterfall, roots: Sequence[TraceLine
     if len(names) > 1:
         parts[0] += f" of {len(names)} services"
     busiest = _busiest(found)
+    alike = {group.numbers[0]: group for group in found.similar}
     if busiest is not None:
         number, spent = busiest
-        parts.append(f"{words.percent(spent / found.duration)} of it in {spans[number].name}")
-    if found.similar:
-        most = max(found.similar, key=lambda group: len(group.numbers))
+        group = alike.pop(number, None)
+        what = f"{len(group.numbers):,} similar {group.noun}s: " if group else ""
+        parts.append(f"{words.percent(spent / found.duration)} of it in {what}{spans[number].name}")
+    if alike:
+        most = max(alike.values(), key=lambda group: len(group.numbers))
         parts.append(f"{len(most.numbers):,} similar {most.noun}s")
     failed = next((root for root in roots if root.error_type), None)
     if failed is not None:
@@ -175,8 +178,9 @@ def _sentence(spans: Sequence[Seen], found: Waterfall, roots: Sequence[TraceLine
 
 
 def _busiest(found: Waterfall) -> tuple[int, int] | None:
-    """The span that the trace waited for longest, and the nanoseconds."""
+    """The span that the trace waited for longest, and the nanoseconds; similar spans count as their first."""
+    first = {number: group.numbers[0] for group in found.similar for number in group.numbers}
     spent: Counter[int] = Counter()
     for segment in found.critical_path:
-        spent[segment.number] += segment.end - segment.start
+        spent[first.get(segment.number, segment.number)] += segment.end - segment.start
     return next(iter(spent.most_common(1)), None)

@@ -10,19 +10,20 @@ from typing import Any
 from watchglass.api import words
 from watchglass.api.incident_answers import Held, IncidentAnswer
 from watchglass.api.log_lines import instant
-from watchglass.ui import format, incidents, log_rows
+from watchglass.ui import format, incidents, log_rows, stacks
 from watchglass.ui.drawing import Segment
 from watchglass.ui.log_rows import LogRow
 from watchglass.ui.pages import WINDOW
+from watchglass.ui.stacks import StackRow, StatementRow
 
 NAMES = (*WINDOW, "sort", "limit")
 """Parameters of the page's address."""
 
 SORTS = {"newest": "Newest", "slowest": "Slowest", "failed": "Failed"}
-SHOWN = 100
+SHOWN = 150
 LEAST = 0.15
-OWN = "watchglass"
-"""Threads of Watchglass begin with it: they come last."""
+NAMED = frozenset(("pid", "host"))
+"""What is said of the process anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +64,8 @@ class SpanOf:
 
 
 @dataclass(frozen=True, slots=True)
-class StatementRow:
-    """A statement that the database was executing; `waits` is what it waited for."""
-
-    pid: str
-    state: str
-    waits: str
-    duration: format.Quantity
-    blocked_by: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class StackRow:
-    """What a thread did, the innermost frame last."""
-
-    id: str
-    thread: str
-    innermost: str
-    frames: list[str]
-
-
-@dataclass(frozen=True, slots=True)
 class IncidentView:
-    """`axis` and `marks` are requests and log lines over the time of the box; `events` are in the order asked for."""
+    """`axis` and `marks` are requests and log lines from `since` on; `events` are in the order asked for."""
 
     row: incidents.IncidentRow
     sentence: str
@@ -94,9 +73,11 @@ class IncidentView:
     process: list[tuple[str, str]]
     requests: Held
     logs: Held
+    since: datetime
     axis: list[Segment]
     marks: list[tuple[float, str]]
     events: list[Event]
+    more: str
     open: list[RequestRow]
     stacks: list[StackRow]
     statements: list[StatementRow]
@@ -105,31 +86,56 @@ class IncidentView:
 
 def view(answer: IncidentAnswer, query: Mapping[str, str]) -> IncidentView:
     """What one holds; requests and log lines together, where the newest come first."""
-    start, end = answer.window.start.timestamp(), answer.window.end.timestamp()
-    requests = [_request(one, number, start, end) for number, one in enumerate(answer.requests)]
     sort = query.get("sort", "")
     sort = sort if sort in SORTS else "newest"
+    documents, logs = (answer.requests, []) if sort != "newest" else _together(answer)
+    end = answer.window.end.timestamp()
+    start = min(
+        (format.number(one.get("time")) for one in (*documents, *logs)), default=answer.window.start.timestamp()
+    )
+    requests = [_request(one, at, start, end) for at, one in enumerate(documents)]
     return IncidentView(
         row=incidents.row(answer.incident),
         sentence=answer.sentence,
         sort=sort,
-        process=log_rows.fields(answer.process),
+        process=[(name, value) for name, value in log_rows.fields(answer.process) if name not in NAMED],
         requests=answer.requests_held,
         logs=answer.logs_held,
+        since=datetime.fromtimestamp(start, UTC),
         axis=[one.bar for one in requests],
-        marks=_marks(answer.logs, start, end),
-        events=_events(requests, answer.logs if sort == "newest" else []),
+        marks=_marks(logs, start, end),
+        events=_events(requests, logs),
+        more=_more(answer, sort),
         open=[_request(one, number, start, end, "open") for number, one in enumerate(answer.open)],
-        stacks=sorted(map(_stack, range(len(answer.stacks)), answer.stacks), key=lambda one: OWN in one.thread.lower()),
-        statements=[_statement(one) for one in answer.statements],
+        stacks=stacks.rows(answer.stacks),
+        statements=[stacks.statement(one) for one in answer.statements],
         next_limit=answer.requests_held.shown + SHOWN,
     )
+
+
+def _together(answer: IncidentAnswer) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Requests and log lines, no further back than there are both: what is older of one kind would look alone."""
+    since = 0.0
+    for held, shown in ((answer.requests_held, answer.requests), (answer.logs_held, answer.logs)):
+        if shown and held.held - held.left_out > held.shown:
+            since = max(since, min(format.number(one.get("time")) for one in shown))
+    requests = [one for one in answer.requests if format.number(one.get("time")) >= since]
+    return requests, [one for one in answer.logs if format.number(one.get("time")) >= since]
+
+
+def _more(answer: IncidentAnswer, sort: str) -> str:
+    """That there are more than are shown; empty where there are none."""
+    held, shown = answer.requests_held.held - answer.requests_held.left_out, answer.requests_held.shown
+    logs = answer.logs_held.held - answer.logs_held.left_out - answer.logs_held.shown
+    if sort == "failed" or (held <= shown and (sort == "slowest" or logs <= 0)):
+        return ""
+    return f"{words.plural(held, 'request')} are held; what is older or faster is not shown."
 
 
 def _marks(logs: Sequence[Mapping[str, Any]], start: float, end: float) -> list[tuple[float, str]]:
     """Where log lines are on the axis, findings last, so that they are seen."""
     found = {
-        (_place(number(one.get("time")), start, end), log_rows.finding(int(number(one.get("severity")))))
+        (_place(format.number(one.get("time")), start, end), log_rows.finding(int(format.number(one.get("severity")))))
         for one in logs
     }
     return sorted(found, key=lambda one: (one[1] != "", one[1] == "critical", one[0]))
@@ -140,7 +146,7 @@ def _place(time: float, start: float, end: float) -> float:
 
 
 def _request(one: Mapping[str, Any], at: int, start: float, end: float, kind: str = "request") -> RequestRow:
-    began, lasted = number(one.get("time")), _lasted(one)
+    began, lasted = format.number(one.get("time")), _lasted(one)
     first, last = _place(began, start, end), _place(began + lasted, start, end)
     status, error = one.get("status"), str(one.get("error_type") or "")
     failed = bool(error) or (isinstance(status, int) and status >= 500)
@@ -159,17 +165,17 @@ def _request(one: Mapping[str, Any], at: int, start: float, end: float, kind: st
         failed=failed,
         bar=Segment("critical" if failed else "bar", min(first, 100 - width), width),
         spans=[_span(span) for span in spans[1:]],
-        dropped=int(number(one.get("dropped_spans"))),
+        dropped=int(format.number(one.get("dropped_spans"))),
     )
 
 
 def _lasted(one: Mapping[str, Any]) -> float:
     """Seconds of a request; of one that still ran those of its root so far."""
     if "duration" in one:
-        return number(one["duration"])
+        return format.number(one["duration"])
     spans = one.get("spans")
     root = spans[0] if isinstance(spans, list) and spans and isinstance(spans[0], dict) else {}
-    return number(root.get("duration_ns")) / 1e9
+    return format.number(root.get("duration_ns")) / 1e9
 
 
 def _span(span: Mapping[str, Any]) -> SpanOf:
@@ -179,8 +185,8 @@ def _span(span: Mapping[str, Any]) -> SpanOf:
     return SpanOf(
         name=str(span.get("name") or ""),
         says=" ".join(str(text).split())[:1_000],
-        offset=words.duration(number(span.get("start_ns")) / 1e9),
-        duration=words.duration(number(span.get("duration_ns")) / 1e9),
+        offset=words.duration(format.number(span.get("start_ns")) / 1e9),
+        duration=words.duration(format.number(span.get("duration_ns")) / 1e9),
         error=str(span.get("error") or ""),
     )
 
@@ -196,27 +202,3 @@ def _events(requests: Sequence[RequestRow], logs: Sequence[Mapping[str, Any]]) -
 
 def _time(event: Event) -> str:
     return event.request.time if event.request else event.log.time if event.log else ""
-
-
-def _stack(at: int, one: Mapping[str, Any]) -> StackRow:
-    given = one.get("frames")
-    frames = [str(frame) for frame in given] if isinstance(given, list) else []
-    return StackRow(f"stack-{at}", str(one.get("thread") or ""), frames[-1] if frames else "", frames)
-
-
-def _statement(one: Mapping[str, Any]) -> StatementRow:
-    waits = [str(one[name]) for name in ("wait_event_type", "wait_event") if one.get(name)]
-    blocked = one.get("blocked_by")
-    return StatementRow(
-        pid=str(one.get("pid") or ""),
-        state=str(one.get("state") or ""),
-        waits=": ".join(waits),
-        duration=format.quantity(number(one.get("seconds")), "s"),
-        blocked_by=", ".join(map(str, blocked)) if isinstance(blocked, list) else "",
-        text=str(one.get("query") or ""),
-    )
-
-
-def number(value: Any) -> float:
-    """A number of a document; 0 for what is none."""
-    return float(value) if isinstance(value, int | float) else 0.0

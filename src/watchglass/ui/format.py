@@ -109,3 +109,8 @@ def visible(text: object, lines: bool = False) -> str:
         return "\u2421" if code == 0x7F else f"\\u{code:04x}"
 
     return _UNSEEN.sub(sign, str(text))
+
+
+def number(value: object) -> float:
+    """A number of a document that somebody else wrote; 0 for what is none."""
+    return float(value) if isinstance(value, int | float) else 0.0

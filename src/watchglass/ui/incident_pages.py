@@ -71,8 +71,12 @@ class IncidentPages:
         query = request.query_params
         wanted = {name: query[name] for name in ("sort", "limit") if query.get(name)}
         parameters = IncidentParameters.model_validate({"limit": black_box.SHOWN, **wanted})
+        parameters = parameters.model_copy(update={"log_limit": 2 * parameters.limit})
         id = request.path_params["incident_id"]
-        answer = await incident(self._site.context, id, parameters, self._site.pages.base(request))
+        try:
+            answer = await incident(self._site.context, id, parameters, self._site.pages.base(request))
+        except HTTPException as error:  # one that was just frozen is on its way: the page asks again
+            return self._site.pages.answer(request, "cards/incident_missing.html", reason=error.detail)
         link = link_of(query, black_box.NAMES)
         return self._site.pages.answer(request, "cards/incident.html", link=link, view=black_box.view(answer, query))
 

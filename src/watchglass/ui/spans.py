@@ -52,7 +52,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class SpanRow:
-    """One span. `href` folds or unfolds what is `below` it. `label_left`: its duration stands left of its bar's end."""
+    """One span. `href` folds or unfolds what is `below` it."""
 
     line: SpanLine
     id: str
@@ -71,8 +71,8 @@ class SpanRow:
     spoken: str
 
 
-def row(line: SpanLine, scale: Scale, depth: int, below: bool, folded: bool, href: str) -> SpanRow:
-    """The row of a span; `depth` is its depth among the rows, which folded groups change."""
+def row(line: SpanLine, scale: Scale, depth: int, below: bool, folded: bool, href: str, entered: str = "") -> SpanRow:
+    """The row of a span; `depth` is that among the rows; `entered` the service where it begins."""
     share = line.self_time / line.duration if line.duration else 0.0
     own = words.duration(line.self_time)
     return SpanRow(
@@ -88,7 +88,7 @@ def row(line: SpanLine, scale: Scale, depth: int, below: bool, folded: bool, hre
         self_time=own if below and share < 0.995 else "",
         self_share=words.percent(share),
         says=_says(line),
-        tags=_tags(line),
+        tags=[*([entered] if entered else []), *_tags(line)],
         attributes=_attributes(line),
         spoken=_spoken(line),
     )
@@ -130,7 +130,8 @@ def _exponent(value: float) -> int:
 def _says(line: SpanLine) -> str:
     """What it did, in one line."""
     text = line.sql or line.redis or _call(line)
-    return " ".join(text.split())[:300]
+    said = " ".join(text.split())[:300]
+    return "" if said == line.name else said
 
 
 def _call(line: SpanLine) -> str:
@@ -147,7 +148,7 @@ def _tags(line: SpanLine) -> list[str]:
     kind = f"{line.cache_type} " if line.cache_type and cached else ""
     return [
         *([f"{kind}{cached}"] if cached else []),
-        *(["pool wait"] if line.pool_wait else []),
+        *(["pool wait"] if line.pool_wait and line.name != "pool wait" else []),
         *(["still running"] if line.running else []),
         *(["parent not here"] if line.missing_parent else []),
     ]

@@ -125,8 +125,8 @@ def _notes(answer: TraceAnswer) -> list[str]:
     if answer.more_spans - dropped > 0:
         found.append(f"{words.plural(answer.more_spans - dropped, 'span')} beyond the limit of a page are not shown.")
     if answer.missing_parents:
-        parents = words.plural(len(answer.missing_parents), "parent")
-        found.append(f"{parents} are not here: the process is not observed, or kept nothing of this trace.")
+        parents = words.plural(len(answer.missing_parents), "parent span")
+        found.append(f"{parents} not here: what made them is not observed, or kept nothing of this trace.")
     if answer.more_roots:
         found.append(f"{words.plural(answer.more_roots, 'part')} more of this trace are not shown.")
     if answer.more_logs:

@@ -17,13 +17,17 @@ RUN = 4
 """So many log lines without a finding between two spans are folded into one row."""
 
 
+Line = tuple[float, LogLine]
+"""A log line with its time in seconds after the trace's start."""
+
+
 @dataclass(slots=True)
 class Node:
     """A span with what is below it, spans and log lines, by their time."""
 
     line: SpanLine
     children: list[Node] = field(default_factory=list)
-    logs: list[tuple[float, LogLine]] = field(default_factory=list)
+    logs: list[Line] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,34 +68,38 @@ class Plan:
     def rows(self) -> Iterator[Row]:
         """Every row that is not folded away."""
         tops, loose = nodes(self._answer)
-        yield from self._below(tops, loose, 0)
+        yield from self._below(tops, loose, 0, "")
 
-    def _below(self, children: Sequence[Node], logs: Sequence[tuple[float, LogLine]], depth: int) -> Iterator[Row]:
+    def _below(self, children: Sequence[Node], logs: Sequence[Line], depth: int, service: str) -> Iterator[Row]:
         """The rows of siblings and of the log lines between them."""
         at, done = 0, set[int]()
         for child in children:
+            number = self._groups.get(child.line.span_id)
+            if number in done:  # log lines from within a group come after it
+                continue
             until = at
             while until < len(logs) and logs[until][0] < child.line.start:
                 until += 1
             yield from self._lines(logs[at:until], depth)
             at = until
-            number = self._groups.get(child.line.span_id)
             if number is None:
-                yield from self._span(child, depth)
-            elif number not in done:
+                yield from self._span(child, depth, service)
+            else:
                 done.add(number)
-                yield from self._group(number, children, depth)
+                yield from self._group(number, children, depth, service)
         yield from self._lines(logs[at:], depth)
 
-    def _span(self, node: Node, depth: int) -> Iterator[Row]:
+    def _span(self, node: Node, depth: int, service: str) -> Iterator[Row]:
         line = node.line
         below = len(node.children) + len(node.logs)
         folded = line.span_id in self._folded
-        yield Row(span=spans.row(line, self._scale, depth, bool(below), folded, _toggled(self._folded, line.span_id)))
+        entered = line.service if line.service != service else ""
+        href = _toggled(self._folded, line.span_id)
+        yield Row(span=spans.row(line, self._scale, depth, bool(below), folded, href, entered))
         if not folded:
-            yield from self._below(node.children, node.logs, depth + 1)
+            yield from self._below(node.children, node.logs, depth + 1, line.service)
 
-    def _group(self, number: int, siblings: Sequence[Node], depth: int) -> Iterator[Row]:
+    def _group(self, number: int, siblings: Sequence[Node], depth: int, service: str) -> Iterator[Row]:
         group = self._answer.similar[number]
         mine = [node for node in siblings if self._groups.get(node.line.span_id) == number]
         key, text = f"g{number}", mine[0].line.sql or mine[0].line.redis or group.name
@@ -103,9 +111,9 @@ class Plan:
         yield Row(fold=Fold(key, spans.indent(depth), text, note, opened, bars, took, "warning", href))
         if opened:
             for node in mine:
-                yield from self._span(node, depth + 1)
+                yield from self._span(node, depth + 1, service)
 
-    def _lines(self, lines: Sequence[tuple[float, LogLine]], depth: int) -> Iterator[Row]:
+    def _lines(self, lines: Sequence[Line], depth: int) -> Iterator[Row]:
         """Log lines; many without a finding are one row until it is opened."""
         if len(lines) <= RUN or any(line.severity >= log_rows.WARNING for _, line in lines):
             for offset, line in lines:
@@ -121,7 +129,7 @@ class Plan:
             yield Row(log=log_rows.row(line, offset, depth + 1, self._scale))
 
 
-def nodes(answer: TraceAnswer) -> tuple[list[Node], list[tuple[float, LogLine]]]:
+def nodes(answer: TraceAnswer) -> tuple[list[Node], list[Line]]:
     """The spans on top with what is below them, and the log lines of no span that is here; all by their time."""
     tops: list[Node] = []
     path: list[Node] = []
@@ -132,7 +140,7 @@ def nodes(answer: TraceAnswer) -> tuple[list[Node], list[tuple[float, LogLine]]]
         (path[-1].children if path else tops).append(node)
         path.append(node)
         known.setdefault(line.span_id, node)
-    loose: list[tuple[float, LogLine]] = []
+    loose: list[Line] = []
     start = datetime.fromisoformat(answer.start)
     for one in answer.logs:
         offset = (datetime.fromisoformat(one.time) - start).total_seconds()
