@@ -114,7 +114,7 @@ async def test_kept_is_said_beside_seen(write: Write, process: Process, part: Pa
 
     await process.live(now - 600, now, act, every=300)
     await write(kept(now - 60))
-    assert "212 of 48,300 requests in this window were kept." in seen(await part("traces"))
+    assert "212 of 48,300 requests in this window were kept." in seen(await part("traces", range="6h"))
 
 
 async def test_a_row_says_why_it_is_here(write: Write, part: Part, now: float) -> None:
