@@ -53,6 +53,11 @@ class RoleNotFound(WatchglassError):
     """There is no role {role} at {address}. Correct its name, or create it with: CREATE ROLE {role} LOGIN"""
 
 
+class RoleExists(WatchglassError):
+    """There is a role {role} at {address} already. Name another, or drop that one first: DROP OWNED BY {role};
+    DROP ROLE {role}"""
+
+
 class QueryTooSlow(WatchglassError):
     """The store did not answer within {seconds} s and the question was cancelled. Choose a shorter range, or ask again
     when the database is less busy."""

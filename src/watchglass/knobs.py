@@ -43,6 +43,11 @@ class Knobs(BaseSettings):
         description="The service's own database, whose state is shown and where telemetry is kept unless "
         "database_url is set. Falls back to DATABASE_URL.",
     )
+    explain_database_url: SecretStr | None = Field(
+        None,
+        description="The service's own database as a role that may only read, which `watchglass migrate --explain-role "
+        "NAME` makes: its plans are asked for as this role, and EXPLAIN ANALYZE needs it.",
+    )
     redis_url: SecretStr | None = Field(
         None,
         validation_alias=_variables("redis_url", "REDIS_URL"),

@@ -54,7 +54,7 @@ class Settings(Knobs):
         except ValidationError as error:
             raise explain(error, type(self).model_fields, PREFIX) from None
 
-    @field_validator("database_url", "app_database_url", mode="after")
+    @field_validator("database_url", "app_database_url", "explain_database_url", mode="after")
     @classmethod
     def _postgresql_url(cls, url: SecretStr | None) -> SecretStr | None:
         """Accept SQLAlchemy's spelling (postgresql+asyncpg://) too."""
@@ -109,6 +109,11 @@ class Settings(Knobs):
     def application_dsn(self) -> str | None:
         """The URL of the service's own database, or None."""
         return _secret(self.app_database_url) or self.store_dsn
+
+    @property
+    def explain_dsn(self) -> str | None:
+        """The URL by which statements are explained as a role that may only read, or None."""
+        return _secret(self.explain_database_url) or None
 
     @property
     def state_folder(self) -> Path:

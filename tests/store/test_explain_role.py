@@ -1,0 +1,93 @@
+"""A role to explain statements as: made by one command, it may read and nothing else."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from support.databases import execute, run
+from support.pipelines import fetch
+from watchglass.cli import main
+from watchglass.demo.servers import PostgreSQL
+from watchglass.store.explain import Explainer
+
+SETTING = "WATCHGLASS_EXPLAIN_DATABASE_URL="
+
+
+@pytest.fixture
+def superuser_url(postgres_server: PostgreSQL, database_url: str) -> str:
+    return f"{postgres_server.superuser_url.rpartition('/')[0]}/{database_url.rpartition('/')[2]}"
+
+
+@pytest.fixture
+def role(superuser_url: str) -> Iterator[str]:
+    """The name of a role that is not there, and is not afterwards."""
+    name = f"Explain {secrets.token_hex(4)}"
+    yield name
+    if fetch(superuser_url, f"SELECT FROM pg_roles WHERE rolname = '{name}'"):
+        execute(superuser_url, f'DROP OWNED BY "{name}"', f'DROP ROLE "{name}"')
+
+
+def url_in(printed: str) -> str:
+    return next(line.partition(SETTING)[2] for line in printed.splitlines() if SETTING in line)
+
+
+def test_a_superuser_makes_it_and_statements_are_explained_and_run_as_it(
+    superuser_url: str,
+    database_url: str,
+    role: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    execute(database_url, "CREATE TABLE orders (id int)", "INSERT INTO orders SELECT generate_series(1, 10)")
+    monkeypatch.setenv("DATABASE_URL", superuser_url)
+    assert main(["migrate", "--explain-role", role]) == 0
+    url = url_in(capsys.readouterr().out)
+    explained = run(Explainer(database_url, url).explain("SELECT * FROM orders", analyze=True))
+    assert explained.plan is not None, explained
+    assert explained.plan["Plan"]["Actual Rows"] == 10
+    assert fetch(url, "SELECT count(*) FROM orders")[0]["count"] == 10
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        execute(url, "CREATE TEMP TABLE mine (id int)")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        execute(url, "SET default_transaction_read_only = off", "DELETE FROM orders")
+    settings = {row["name"]: row["setting"] for row in fetch(url, "SELECT name, setting FROM pg_settings")}
+    assert settings["statement_timeout"] == "3000"
+    assert settings["lock_timeout"] == "200"
+    assert settings["temp_file_limit"] == str(256 * 1024)
+    assert main(["migrate", "--explain-role", role]) == 2
+    assert "is a role" in capsys.readouterr().err
+
+
+def test_the_password_is_in_no_statement(
+    superuser_url: str, role: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", superuser_url)
+    assert main(["migrate", "--explain-role", role, "--print"]) == 0
+    printed = capsys.readouterr().out
+    password = urlsplit(url_in(printed)).password
+    assert password
+    assert printed.count(password) == 1
+    statements = [line for line in printed.splitlines() if not line.startswith("--")]
+    execute(superuser_url, "".join(statements))
+    assert fetch(url_in(printed), "SELECT current_user::text AS me")[0]["me"] == role
+
+
+def test_who_may_make_no_role_is_given_the_statements(
+    superuser_url: str,
+    database_url: str,
+    role: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    assert main(["migrate", "--explain-role", role]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("-- The role app may not make roles.")
+    assert not fetch(superuser_url, f"SELECT FROM pg_roles WHERE rolname = '{role}'")
+    execute(superuser_url, "".join(line for line in printed.splitlines() if not line.startswith("--")))
+    assert fetch(url_in(printed), "SELECT 1 AS one")[0]["one"] == 1
