@@ -1,0 +1,199 @@
+"""Indexes that could serve one table of a statement, each with what reading through it would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+from watchglass.analysis.index_costs import btree_bytes, inverted_bytes, inverted_cost, read_cost
+from watchglass.analysis.quals import Qual, SortKey, Use
+from watchglass.analysis.relations import Column, shape_of_key
+from watchglass.analysis.scans import Scan
+
+MOST_COLUMNS = 3
+FEW_ROWS = 10.0
+"""Once so few rows are left, another column of an index saves nothing."""
+
+_RANGE, _PATTERN = 1 / 3, 0.01
+_BY_BYTES = " text_pattern_ops"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An index: its keys as a statement says them, their shapes to be compared, and what it serves, in words."""
+
+    keys: tuple[str, ...]
+    shapes: tuple[str, ...]
+    serves: str
+    cost: float
+    rows: float
+    bytes: int
+    method: str = "btree"
+    any_order: int = 0
+    """So many keys at the start are compared for equality: their order does not matter."""
+    sorted: bool = False
+
+
+def candidates(use: Use, scan: Scan, trigrams: str | None) -> list[Candidate]:
+    """Every index worth a thought, the cheapest to read first; `trigrams` is the schema of pg_trgm, None without."""
+    found = [*_trees(use, scan), *_inverted(use, scan, trigrams)]
+    return sorted(found, key=lambda one: (one.cost * (1 + 0.02 * len(one.keys)), len(one.keys)))
+
+
+def selectivity(use: Use, qual: Qual) -> float:
+    """The share of the table's rows that one condition lets through, as far as statistics tell."""
+    column = use.relation.columns[qual.column]
+    if qual.kind in ("equal", "join"):
+        distinct = max(1.0, column.distinct)
+        return min(1.0, qual.values * (1 - column.null_fraction) / distinct)
+    return _RANGE if qual.kind == "range" else _PATTERN
+
+
+def _trees(use: Use, scan: Scan) -> Iterator[Candidate]:
+    """B-trees: columns compared for equality, the most distinct first, then a range, a prefix, or the order."""
+    equal = sorted(use.of("equal"), key=lambda qual: selectivity(use, qual))[:MOST_COLUMNS]
+    columns = use.relation.columns
+    joined = [qual for qual in use.of("join") if scan.outer_rows and scan.is_joined_by(columns[qual.column].quoted)]
+    for last in [None, *use.of("range"), *_prefixes(use)]:
+        chosen = _enough(use, scan, equal)
+        quals = [*chosen, last] if last else chosen
+        if quals:
+            yield _tree(use, quals, _rows(use, scan, quals), 1.0)
+    if use.sort and use.limited:
+        yield from _in_order(use, scan, [qual for qual in equal if qual.values == 1])
+    for join in sorted(joined, key=lambda qual: selectivity(use, qual))[:1]:
+        assert scan.outer_rows
+        alone = scan.outer_rows * use.relation.rows * selectivity(use, join)
+        yield _tree(use, [join], alone, scan.outer_rows)
+        if equal and alone > FEW_ROWS * scan.outer_rows:
+            both = sorted([join, equal[0]], key=lambda qual: selectivity(use, qual))
+            yield _tree(use, both, alone * selectivity(use, equal[0]), scan.outer_rows)
+
+
+def _in_order(use: Use, scan: Scan, equal: Sequence[Qual]) -> Iterator[Candidate]:
+    """Read in the order that is asked for, until there are enough rows."""
+    asked = use.limit if use.limit is not None else scan.limit_rows or 0.0
+    wanted = asked + (use.offset or 0)
+    let_through = max(1.0, scan.rows) / max(1.0, use.relation.rows)
+    share = reduce(_times, (selectivity(use, one) for one in equal), 1.0)
+    rows = min(_rows(use, scan, equal), wanted * share / let_through)
+    keys = [*map(_key, [use] * len(equal), equal), *_sorted_keys(use)]
+    shapes = (*(one.shape for one in equal), *(shape_of_key(key.column) for key in use.sort))
+    if len(set(shapes)) < len(shapes):
+        return
+    columns = [use.relation.columns[name] for name in (*(one.column for one in equal), *(s.column for s in use.sort))]
+    yield Candidate(
+        tuple(keys),
+        shapes,
+        _words(equal, "the order"),
+        read_cost(use.relation, max(1.0, rows), correlation=columns[0].correlation),
+        rows,
+        btree_bytes(use.relation, columns),
+        any_order=len(equal),
+        sorted=True,
+    )
+
+
+def _inverted(use: Use, scan: Scan, trigrams: str | None) -> Iterator[Candidate]:
+    """GIN: trigrams of a text, keys of a document, elements of an array."""
+    for qual in use.of("infix", "contains", "prefix"):
+        column = use.relation.columns[qual.column]
+        what = _inverted_class(qual, column, trigrams)
+        if what is None:
+            continue
+        quals = [qual]
+        rows = _rows(use, scan, quals)
+        expression = f"{qual.function}({column.quoted})" if qual.function else column.quoted
+        yield Candidate(
+            (f"{expression}{what[0]}",),
+            (qual.shape,),
+            what[1],
+            inverted_cost(use.relation, rows),
+            rows,
+            inverted_bytes(use.relation, column),
+            method="gin",
+        )
+
+
+def _inverted_class(qual: Qual, column: Column, trigrams: str | None) -> tuple[str, str] | None:
+    if qual.kind == "infix" and column.is_text and trigrams is not None:
+        return f" {trigrams}.gin_trgm_ops", "a pattern that may begin anywhere"
+    if qual.kind == "contains" and column.is_jsonb:
+        return " jsonb_path_ops", "containment in a document"
+    if qual.kind == "contains" and column.is_array:
+        return "", "membership in an array"
+    return None
+
+
+def _tree(use: Use, quals: Sequence[Qual], rows: float, descents: float) -> Candidate:
+    columns = [use.relation.columns[qual.column] for qual in quals]
+    equal = [qual for qual in quals if qual.kind in ("equal", "join")]
+    last = next((qual for qual in quals if qual.kind in ("range", "prefix")), None)
+    many = sum(qual.values for qual in equal if qual.values > 1) or 1
+    return Candidate(
+        tuple(_key(use, qual) for qual in quals),
+        tuple(qual.shape for qual in quals),
+        _words(equal, {"range": "a range", "prefix": "the beginning of a text"}.get(last.kind if last else "", "")),
+        read_cost(use.relation, rows, correlation=columns[0].correlation, descents=max(descents, many)),
+        rows,
+        btree_bytes(use.relation, columns),
+        any_order=len(equal),
+    )
+
+
+def _enough(use: Use, scan: Scan, equal: Sequence[Qual]) -> list[Qual]:
+    """As many of the columns as still make a difference."""
+    chosen: list[Qual] = []
+    for qual in equal:
+        if chosen and _rows(use, scan, chosen) <= FEW_ROWS:
+            break
+        chosen.append(qual)
+    return chosen
+
+
+def _rows(use: Use, scan: Scan, quals: Sequence[Qual]) -> float:
+    """The rows that these conditions let through: what the plan expects where they are all there are.
+
+    Of a range the plan knows more than statistics of single columns do, and less than all conditions let nothing less.
+    """
+    filters = use.of("equal", "range", "prefix", "infix", "contains")
+    share = scan.rows / max(1.0, use.relation.rows)
+    if not scan.filtered:
+        share = 0.0
+    elif set(filters) <= set(quals):
+        return max(1.0, scan.rows)
+    guesses = reduce(_times, (selectivity(use, qual) for qual in quals), 1.0)
+    return max(1.0, use.relation.rows * max(guesses, share))
+
+
+def _prefixes(use: Use) -> list[Qual]:
+    return [qual for qual in use.of("prefix") if use.relation.columns[qual.column].is_text]
+
+
+def _key(use: Use, qual: Qual) -> str:
+    column = use.relation.columns[qual.column]
+    expression = f"{qual.function}({column.quoted})" if qual.function else column.quoted
+    return expression + (_BY_BYTES if qual.kind == "prefix" and not column.ordered_by_bytes else "")
+
+
+def _sorted_keys(use: Use) -> list[str]:
+    """Keys for the order; without a word where the index, read forwards or backwards, has it anyway."""
+    plain = len({(key.descending, key.nulls_first == key.descending) for key in use.sort}) == 1
+    if plain and use.sort[0].nulls_first == use.sort[0].descending:
+        return [use.relation.columns[key.column].quoted for key in use.sort]
+    return [use.relation.columns[key.column].quoted + _direction(key) for key in use.sort]
+
+
+def _direction(key: SortKey) -> str:
+    order = " DESC" if key.descending else ""
+    return order if key.nulls_first == key.descending else f"{order} NULLS {'FIRST' if key.nulls_first else 'LAST'}"
+
+
+def _words(equal: Sequence[Qual], last: str) -> str:
+    joined = any(qual.kind == "join" for qual in equal)
+    return " and ".join(filter(None, ("the join" if joined else "equality" if equal else "", last)))
+
+
+def _times(one: float, two: float) -> float:
+    return one * two

@@ -1,0 +1,53 @@
+"""What an index would cost to read, to keep and to write, by PostgreSQL's own formulas with its default settings.
+
+https://www.postgresql.org/docs/current/runtime-config-query.html#RUNTIME-CONFIG-QUERY-CONSTANTS
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, sqrt
+
+from watchglass.analysis.relations import PAGE_BYTES, Column, Relation
+
+RANDOM_PAGE, SEQUENTIAL_PAGE = 4.0, 1.0
+_ROW, _INDEX_ROW, _OPERATOR = 0.01, 0.005, 0.0025
+_DESCENT_PAGES = 1.0
+_PENDING_PAGES = 5.0
+_TUPLE_BYTES, _FILLED = 16, 0.9
+_TRIGRAM_BYTES = 3.0
+"""Bytes of a trigram index for each byte of text, as measured on words."""
+
+
+def heap_pages(relation: Relation, rows: float) -> float:
+    """Pages of a table that so many rows anywhere in it lie on (Mackert and Lohman, as costsize.c has it)."""
+    pages = max(1.0, float(relation.pages))
+    return min(pages, 2 * pages * rows / (2 * pages + rows))
+
+
+def read_cost(relation: Relation, rows: float, *, correlation: float = 0.0, descents: float = 1.0) -> float:
+    """Reading so many rows through an index that is descended so often."""
+    scattered = heap_pages(relation, rows)
+    near = RANDOM_PAGE - (RANDOM_PAGE - SEQUENTIAL_PAGE) * sqrt(scattered / max(1.0, float(relation.pages)))
+    together = RANDOM_PAGE + SEQUENTIAL_PAGE * ceil(relation.pages * rows / max(1.0, relation.rows))
+    in_order = correlation * correlation
+    pages = in_order * min(together, scattered * near) + (1 - in_order) * scattered * near
+    leaves = rows / 300
+    return descents * _DESCENT_PAGES + leaves + pages + rows * (_ROW + _INDEX_ROW + _OPERATOR)
+
+
+def inverted_cost(relation: Relation, rows: float) -> float:
+    """Reading so many rows through GIN: its lists, and each row looked at again."""
+    return _PENDING_PAGES * RANDOM_PAGE + read_cost(relation, rows) + rows * _ROW
+
+
+def btree_bytes(relation: Relation, columns: Sequence[Column]) -> int:
+    """At most so many: equal keys are kept once."""
+    width = sum(column.width for column in columns)
+    return max(2, ceil(relation.rows * (width + _TUPLE_BYTES) / _FILLED / PAGE_BYTES)) * PAGE_BYTES
+
+
+def inverted_bytes(relation: Relation, column: Column) -> int:
+    """About so many: a GIN index depends on how often its keys repeat."""
+    share = _TRIGRAM_BYTES if column.is_text else 1.0
+    return max(2, ceil(relation.rows * column.width * share / PAGE_BYTES)) * PAGE_BYTES

@@ -1,0 +1,106 @@
+"""Where a plan reads a whole table: what EXPLAIN (FORMAT JSON) says of it, and of what it is done for.
+
+https://www.postgresql.org/docs/current/using-explain.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Node = Mapping[str, Any]
+
+_SIDES = ("Outer", "Inner")
+_CONDITIONS = ("Hash Cond", "Merge Cond", "Join Filter")
+_WALKS = ("Index Scan", "Index Only Scan")
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One node that reads all of a table: `rows` are those it lets through, `cost` is that of all its loops.
+
+    `outer_rows` are the rows of the other side of the nearest join, `joined_by` is that join's condition, as PostgreSQL
+    writes it; None and empty where there is none. `sorted_cost` is the cost of the sort above it, `limit_rows` the rows
+    that the limit above it takes.
+    """
+
+    relation: str
+    alias: str
+    rows: float
+    cost: float
+    filtered: bool
+    outer_rows: float | None = None
+    joined_by: str = ""
+    sorted_cost: float | None = None
+    limit_rows: float | None = None
+
+    def is_joined_by(self, quoted: str) -> bool:
+        """Whether the join compares this column (as a statement may say it) of the table."""
+        return re.search(rf'"?{re.escape(self.alias)}(_\d+)?"?\.{re.escape(quoted)}(?!\w)', self.joined_by) is not None
+
+
+def cost_of(plan: Node) -> float:
+    """What PostgreSQL expects the whole plan to cost."""
+    return float(plan["Total Cost"])
+
+
+def indexes_of(plan: Node) -> set[str]:
+    """The indexes a plan reads."""
+    return {str(node["Index Name"]) for node, _ in walk(plan) if "Index Name" in node}
+
+
+def scans_of(plan: Node) -> list[Scan]:
+    """Every node that reads a whole table, by sequence or through an index without a condition."""
+    return [_scan(node, above) for node, above in walk(plan) if _is_whole(node)]
+
+
+def walk(plan: Node, above: Sequence[Node] = ()) -> Iterator[tuple[Node, Sequence[Node]]]:
+    """Every node, with those above it, the nearest last."""
+    yield plan, above
+    for child in plan.get("Plans", ()):
+        yield from walk(child, [*above, plan])
+
+
+def _is_whole(node: Node) -> bool:
+    kind = node["Node Type"]
+    return kind == "Seq Scan" or (kind in _WALKS and "Index Cond" not in node and "Filter" in node)
+
+
+def _scan(node: Node, above: Sequence[Node]) -> Scan:
+    workers = next((int(one.get("Workers Planned", 0)) for one in reversed(above) if "Workers Planned" in one), 0)
+    shares = workers + max(0.0, 1 - 0.3 * workers) if node.get("Parallel Aware") else 1.0
+    sort = next((one for one in reversed(above) if "Sort" in one["Node Type"]), None)
+    limit = next((one for one in reversed(above) if one["Node Type"] == "Limit"), None)
+    joined, condition = _other_side(node, above)
+    return Scan(
+        str(node["Relation Name"]),
+        re.sub(r"_\d+$", "", str(node.get("Alias", node["Relation Name"]))),
+        float(node["Plan Rows"]) * shares,
+        float(node["Total Cost"]) * _loops(node, above),
+        "Filter" in node,
+        float(joined["Plan Rows"]) if joined else None,
+        condition,
+        float(sort["Total Cost"]) if sort else None,
+        float(limit["Plan Rows"]) if limit else None,
+    )
+
+
+def _other_side(node: Node, above: Sequence[Node]) -> tuple[Node | None, str]:
+    """The other child of the nearest join above, and what it is joined by."""
+    child = node
+    for one in reversed(above):
+        children: list[Node] = [two for two in one.get("Plans", ()) if two.get("Parent Relationship") in _SIDES]
+        if len(children) == 2:
+            other = children[1] if children[0] is child else children[0]
+            return other, " ".join(str(one[name]) for name in _CONDITIONS if name in one)
+        child = one
+    return None, ""
+
+
+def _loops(node: Node, above: Sequence[Node]) -> float:
+    """How often it is begun anew: once, but inside a nested loop, where nothing keeps its rows."""
+    if above and above[-1]["Node Type"] == "Nested Loop" and node.get("Parent Relationship") == "Inner":
+        return max(1.0, float(above[-1]["Plans"][0]["Plan Rows"]))
+    return 1.0

@@ -1,0 +1,203 @@
+"""Twenty slow statements, what should be advised for each, and what each advised index does once it exists.
+
+The tables are made on a real server, the plans are its own, and so are those with the indexes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+
+from support.databases import execute, fresh_database
+from support.shop_tables import SHOP
+from watchglass.analysis import sql_reading
+from watchglass.analysis.index_advice import GAIN, Advice, advise
+from watchglass.analysis.relations import Facts
+from watchglass.analysis.rewrites import rewrites
+from watchglass.analysis.scans import cost_of, indexes_of
+from watchglass.demo.servers import PostgreSQL
+from watchglass.store import relations
+
+if TYPE_CHECKING:
+    from watchglass.store.connection import Connection
+
+ON = "CREATE INDEX CONCURRENTLY ON public."
+
+
+@dataclass(frozen=True)
+class Case:
+    statement: str
+    indexes: tuple[str, ...] = ()
+    rewrite: str | None = None
+
+
+CASES = {
+    "equality": Case("SELECT * FROM orders WHERE reference = 'R77'", (f"{ON}orders (reference)",)),
+    "equality and range": Case(
+        "SELECT * FROM orders WHERE created_at >= '2024-07-01' AND customer_id = 42",
+        (f"{ON}orders (customer_id, created_at)",),
+    ),
+    "equality, sort and limit": Case(
+        "SELECT * FROM orders WHERE customer_id = 42 ORDER BY created_at DESC LIMIT 10",
+        (f"{ON}orders (customer_id, created_at)",),
+    ),
+    "sort and limit": Case("SELECT * FROM orders ORDER BY created_at DESC LIMIT 20", (f"{ON}orders (created_at)",)),
+    "join without index": Case(
+        "SELECT o.* FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.email = 'user42@example.com'",
+        (f"{ON}orders (customer_id)",),
+    ),
+    "two joins": Case(
+        "SELECT c.name, i.product FROM customers c JOIN orders o ON o.customer_id = c.id JOIN items i"
+        " ON i.order_id = o.id WHERE c.email = 'user42@example.com'",
+        (f"{ON}items (order_id)", f"{ON}orders (customer_id)"),
+    ),
+    "lower of a column": Case(
+        "SELECT * FROM customers WHERE lower(email) = 'user42@example.com'", (f"{ON}customers (lower(email))",)
+    ),
+    "LIKE anywhere": Case(
+        "SELECT * FROM customers WHERE name LIKE '%c81e728d9d%'",
+        (f"{ON}customers USING gin (name public.gin_trgm_ops)",),
+    ),
+    "LIKE from the beginning": Case(
+        """SELECT * FROM orders WHERE "Delivery Code" LIKE 'K1234%'""",
+        (f'{ON}orders ("Delivery Code" text_pattern_ops)',),
+    ),
+    "containment in a document": Case(
+        """SELECT id FROM events WHERE payload @> '{"sku": 77}'""",
+        (f"{ON}events USING gin (payload jsonb_path_ops)",),
+    ),
+    "membership in an array": Case(
+        "SELECT id FROM events WHERE tags @> ARRAY['t77']", (f"{ON}events USING gin (tags)",)
+    ),
+    "a list": Case("SELECT * FROM orders WHERE reference IN ('R1', 'R2', 'R3')", (f"{ON}orders (reference)",)),
+    "a subquery that needs two indexes": Case(
+        "SELECT * FROM items WHERE order_id IN (SELECT id FROM orders WHERE reference = 'R77')",
+        (f"{ON}items (order_id)", f"{ON}orders (reference)"),
+    ),
+    "cast on the column": Case("SELECT * FROM events WHERE code::text = '4711'", rewrite="cast"),
+    "low selectivity": Case("SELECT * FROM orders WHERE status = 'paid'"),
+    "aggregate of the whole table": Case("SELECT status, count(*), sum(total) FROM orders GROUP BY status"),
+    "tiny table": Case("SELECT * FROM rates WHERE country = 'C3'"),
+    "already indexed": Case("SELECT * FROM customers WHERE email = 'user42@example.com'"),
+    "OFFSET paging": Case("SELECT * FROM orders ORDER BY id LIMIT 20 OFFSET 50000", rewrite="offset"),
+    "NOT IN": Case("SELECT count(*) FROM customers WHERE id NOT IN (SELECT customer_id FROM orders)", rewrite="not_in"),
+}
+
+
+MORE = {
+    "a prefix, by bytes": Case("SELECT * FROM orders WHERE reference LIKE 'R1234%'", (f"{ON}orders (reference)",)),
+    "a prefix without regard to case": Case(
+        "SELECT * FROM customers WHERE name ILIKE 'C81E728D9D%'",
+        (f"{ON}customers USING gin (name public.gin_trgm_ops)",),
+    ),
+    "a pattern that is no word": Case("SELECT * FROM customers WHERE name LIKE '%a%'"),
+    "a member of an array": Case("SELECT id FROM events WHERE 't77' = ANY(tags)", rewrite="member"),
+    "a day of a timestamp": Case("SELECT * FROM orders WHERE created_at::date = '2024-07-01'", rewrite="cast"),
+    "names that need quotes": Case(
+        """SELECT * FROM "Old Shop"."order" AS "O" WHERE "O"."user" = 42""",
+        ('CREATE INDEX CONCURRENTLY ON "Old Shop"."order" ("user")',),
+    ),
+    "an order of two directions": Case(
+        "SELECT * FROM items ORDER BY quantity DESC, product LIMIT 10", (f"{ON}items (quantity DESC, product)",)
+    ),
+    "NULLs at the other end": Case(
+        "SELECT * FROM orders ORDER BY created_at DESC NULLS LAST LIMIT 10",
+        (f"{ON}orders (created_at DESC NULLS LAST)",),
+    ),
+    "either of two columns": Case("SELECT * FROM orders WHERE reference = 'R77' OR customer_id = 3"),
+    "anything but a value": Case("SELECT * FROM orders WHERE reference <> 'R77'"),
+    "an order of everything": Case("SELECT * FROM orders ORDER BY created_at"),
+    "a key and its value": Case(
+        "SELECT * FROM orders WHERE status = 'sent' AND customer_id = 42", (f"{ON}orders (customer_id, status)",)
+    ),
+    "a join of everything": Case("SELECT count(*) FROM orders o JOIN items i ON i.order_id = o.id"),
+    "what does not exist elsewhere": Case(
+        "SELECT * FROM customers c WHERE c.email LIKE 'user77%' AND NOT EXISTS"
+        " (SELECT FROM orders o WHERE o.customer_id = c.id)",
+        (f"{ON}orders (customer_id)",),
+    ),
+    "a table by another name": Case(
+        "WITH orders AS (SELECT * FROM items WHERE product = 'P7') SELECT * FROM orders WHERE quantity = 3",
+        (f"{ON}items (product)",),
+    ),
+    "OFFSET of a few rows": Case("SELECT * FROM orders ORDER BY id LIMIT 20 OFFSET 40"),
+}
+"""Beside the twenty: what goes wrong easily."""
+
+
+@pytest.fixture(scope="module")
+def shop_url(postgres_server: PostgreSQL) -> Iterator[str]:
+    with fresh_database(postgres_server) as url:
+        execute(url, SHOP, "VACUUM ANALYZE")
+        yield url
+
+
+@pytest.fixture
+async def connection(shop_url: str) -> AsyncIterator[Connection]:
+    connection = await asyncpg.connect(shop_url, statement_cache_size=0)
+    yield connection
+    await connection.close()
+
+
+async def plan_of(connection: Connection, statement: str) -> dict[str, Any]:
+    [row] = await connection.fetch(f"EXPLAIN (FORMAT JSON) {statement}")
+    found: dict[str, Any] = json.loads(row[0])[0]["Plan"]
+    return found
+
+
+async def facts_of(connection: Connection, statement: str) -> Facts:
+    tree = sql_reading.read(statement)
+    assert tree is not None
+    names = [sql_reading.written(table) for table in sql_reading.tables(tree)]
+    return (await relations.facts(connection.fetch, names))[0]
+
+
+async def advice_for(connection: Connection, statement: str) -> list[Advice]:
+    return advise(statement, await plan_of(connection, statement), await facts_of(connection, statement))
+
+
+ALL = CASES | MORE
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_what_is_advised_for_a_slow_statement(connection: Connection, name: str) -> None:
+    case = ALL[name]
+    found = await advice_for(connection, case.statement)
+    assert sorted(one.statement for one in found) == sorted(case.indexes)
+    suggested = [one.kind for one in rewrites(case.statement, await facts_of(connection, case.statement))]
+    assert suggested == ([case.rewrite] if case.rewrite else [])
+
+
+@pytest.mark.parametrize("name", [name for name, case in ALL.items() if case.indexes])
+async def test_an_advised_index_is_used_and_makes_the_statement_cheaper(connection: Connection, name: str) -> None:
+    statement = ALL[name].statement
+    found = await advice_for(connection, statement)
+    assert found
+    before = await plan_of(connection, statement)
+    made, after = await with_indexes(connection, found, statement)
+    assert made <= indexes_of(after)
+    assert cost_of(after) * GAIN < cost_of(before)
+
+
+async def with_indexes(connection: Connection, advice: list[Advice], statement: str) -> tuple[set[str], dict[str, Any]]:
+    """The names of the indexes once they exist, and the plan then; they are gone afterwards."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        there = await names_of_indexes(connection)
+        for one in advice:
+            if one.extension:
+                await connection.execute(f"CREATE EXTENSION {one.extension}")
+            await connection.execute(one.definition)
+        return await names_of_indexes(connection) - there, await plan_of(connection, statement)
+    finally:
+        await transaction.rollback()
+
+
+async def names_of_indexes(connection: Connection) -> set[str]:
+    return {row["indexname"] for row in await connection.fetch("SELECT indexname FROM pg_indexes")}
