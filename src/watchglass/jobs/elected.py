@@ -18,6 +18,7 @@ from watchglass.jobs.readings import Recording
 from watchglass.jobs.retention import limit, maintain
 from watchglass.jobs.rollup import roll_up_all
 from watchglass.jobs.snapshots import Snapshots
+from watchglass.jobs.statements import Statements
 from watchglass.jobs.store_size import StoreSize
 from watchglass.jobs.text_index import TextIndex
 from watchglass.settings import Settings
@@ -47,6 +48,7 @@ class ElectedJobs:
 
     def _begin(self) -> None:
         self.snapshots = Snapshots(self._settings, self._recorder)
+        self._statements = Statements(self._settings, self._recorder)
         self._size = StoreSize(self._recorder)
         self._text = TextIndex(self._settings)
         self._lease = Lease(f"jobs of {self._settings.service}", self._pipeline.instance.instance_id)
@@ -83,11 +85,16 @@ class ElectedJobs:
             await self._forget()
             return SNAPSHOT_SECONDS
         await self.snapshots.take()
-        for work in (self._roll_up, self._keep_house, self._maintain, self._limit):
+        for work in (self._read_statements, self._roll_up, self._keep_house, self._maintain, self._limit):
             if self._lease.held:  # asked each time: whoever was frozen meanwhile has nothing more to do here
                 with suppress(WatchglassError):  # the pipeline's status says it, and the next round tries again
                     await work()
         return SNAPSHOT_SECONDS
+
+    async def _read_statements(self) -> None:
+        await self._statements.take()
+        async with self._pipeline.borrow() as connection:
+            await self._statements.note(connection, self._lease.transaction)
 
     async def _roll_up(self) -> None:
         await roll_up_all(self._pipeline.borrow)
@@ -114,7 +121,8 @@ class ElectedJobs:
 
     async def _write_facts(self, connection: Connection) -> None:
         """Let every process know what was found, when it is new, and again after a minute."""
-        facts = {name: json.dumps(fact) for name, fact in self.snapshots.facts.items()}
+        found = self.snapshots.facts | self._statements.facts
+        facts = {name: json.dumps(fact) for name, fact in found.items()}
         if facts == self._written and time.monotonic() - self._written_at < _FACTS_SECONDS:
             return
         async with self._lease.transaction(connection, seconds=3.0):
@@ -125,6 +133,7 @@ class ElectedJobs:
     async def _forget(self) -> None:
         await self._text.stop()
         await self.snapshots.forget()
+        self._statements.forget()
         self._size.forget()
 
     async def _retire(self) -> None:

@@ -16,6 +16,7 @@ from watchglass.meters.own import *
 from watchglass.meters.process import *
 from watchglass.meters.requests import *
 from watchglass.meters.servers import *
+from watchglass.meters.statements import *
 
 ALL: tuple[Meter, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Meter))
 BY_NAME: dict[str, Meter] = {meter.name: meter for meter in ALL}

@@ -47,6 +47,11 @@ async def findings(settings: Settings) -> list[Finding]:
     ]
 
 
+async def of_statements(connection: Connection) -> Finding:
+    """Whether pg_stat_statements counts the statements of this database, and if not, what makes it do so."""
+    return _statements(*await _look(connection))
+
+
 async def _ask(subject: str, variable: str, dsn: str, *checks: Check) -> list[Finding]:
     """Run the checks on one connection; what keeps them from running is the finding."""
     try:

@@ -1,0 +1,59 @@
+-- name: statements_extension
+-- Let what pg_stat_statements brings be found, wherever it was created, until the end of the transaction. The version of
+-- the extension, null where the database has none; whether the server loads it; and what a person has to be told.
+SELECT
+    extversion AS version, quote_ident(nspname) AS schema,
+    has_schema_privilege(pg_namespace.oid, 'USAGE') AS may_use,
+    set_config('search_path', 'pg_catalog, ' || quote_ident(nspname), true) AS search_path,
+    EXISTS (SELECT FROM pg_settings WHERE name = 'pg_stat_statements.max') AS loaded,
+    quote_ident(current_user) AS role,
+    current_database()::text AS database
+FROM (VALUES ('pg_stat_statements')) AS wanted (name)
+LEFT JOIN (pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace) ON extname = name;
+
+-- name: statements_reset
+-- When everything was last reset, which a crash of the server does too; and the time.
+SELECT stats_reset, clock_timestamp() AS now FROM pg_stat_statements_info;
+
+-- name: statements_figures
+-- The cumulative figures of the database's statements, without their texts, those that took most time first. Columns
+-- differ between versions: one that is not there is found in `absent`, and one that is hides it, being nearer.
+-- Of other roles' statements a role without pg_read_all_stats sees no queryid; they are counted in `hidden`.
+-- https://www.postgresql.org/docs/current/pgstatstatements.html
+SELECT
+    userid, queryid, figures.toplevel, figures.began,
+    calls, figures.seconds, rows, shared_blks_hit, shared_blks_read, temp_blks_read, temp_blks_written,
+    figures.io_seconds, wal_bytes::float8 AS wal_bytes,
+    count(*) FILTER (WHERE queryid IS NULL) OVER () AS hidden
+FROM pg_stat_statements(false) AS known
+CROSS JOIN (
+    VALUES (0::float8, 0::float8, 0::float8, 0::float8, 0::float8, 0::float8, NULL::timestamptz)
+) AS absent (
+    blk_read_time, blk_write_time, shared_blk_read_time, shared_blk_write_time,
+    temp_blk_read_time, temp_blk_write_time, stats_since
+)
+CROSS JOIN LATERAL (
+    SELECT
+        toplevel, stats_since AS began, total_exec_time / 1000 AS seconds,
+        (blk_read_time + blk_write_time + shared_blk_read_time + shared_blk_write_time
+            + temp_blk_read_time + temp_blk_write_time) / 1000 AS io_seconds
+    FROM (SELECT known.*) AS present
+) AS figures
+WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+ORDER BY figures.seconds DESC
+LIMIT $1;
+
+-- name: statements_texts
+-- The texts of statements by their identifier.
+SELECT DISTINCT ON (queryid) queryid, query
+FROM pg_stat_statements(true)
+WHERE queryid = ANY ($1::bigint[]) AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+ORDER BY queryid;
+
+-- name: add_statements
+-- Note which statements there are, under the fingerprint of their shape.
+INSERT INTO watchglass.statements AS known (service_name, fingerprint, queryid, database, text)
+SELECT $1, fingerprint, queryid, $2, text
+FROM unnest($3::text[], $4::bigint[], $5::text[]) AS seen (fingerprint, queryid, text)
+ON CONFLICT (service_name, fingerprint) DO UPDATE SET
+    queryid = excluded.queryid, database = excluded.database, last_seen = excluded.last_seen;
