@@ -10,7 +10,9 @@ import asyncpg
 import pytest
 
 import watchglass
+from support.databases import execute
 from watchglass import sql
+from watchglass.demo.servers import PostgreSQL
 
 SOURCE = Path(watchglass.__file__).parent
 FILES = sorted(path.stem for path in (SOURCE / "sql").glob("*.sql") if path.stem != "schema")
@@ -44,8 +46,13 @@ def test_a_statement_is_marked_and_used(concept: str, name: str) -> None:
 
 @pytest.mark.parametrize(("concept", "name"), NAMED, ids=lambda value: value)
 async def test_a_statement_is_understood_by_postgresql(
-    connection: asyncpg.Connection[asyncpg.Record], concept: str, name: str
+    connection: asyncpg.Connection[asyncpg.Record], postgres_server: PostgreSQL, concept: str, name: str
 ) -> None:
+    if concept == "hypopg":
+        if not await connection.fetch("SELECT FROM pg_available_extensions WHERE name = 'hypopg'"):
+            pytest.skip("this PostgreSQL does not have HypoPG: tests/store/test_hypothetical.py finds one that has")
+        superuser = postgres_server.superuser_url.rpartition("/")[0]
+        execute(f"{superuser}/{await connection.fetchval('SELECT current_database()')}", "CREATE EXTENSION hypopg")
     if name == "create_schema":
         await connection.execute("DROP SCHEMA watchglass CASCADE")
     await connection.prepare(sql.load(concept)[name])

@@ -93,6 +93,7 @@ def _best(scan: Scan, wanted: Iterable[Use], facts: Facts) -> tuple[Use, Candida
         (use, candidate)
         for use in wanted
         if use.relation.name == scan.relation and use.alias == scan.alias
+        if scan.schema in (None, use.relation.schema)
         if use.relation.kind in "rm" and use.relation.pages >= FEWEST_PAGES
         for candidate in candidates(use, scan, trigrams)
     ]

@@ -19,15 +19,16 @@ _WALKS = ("Index Scan", "Index Only Scan")
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One node that reads all of a table: `rows` are those it lets through, `cost` is that of all its loops.
+    """One node that reads all of a table, of which schema EXPLAIN VERBOSE says.
 
-    `outer_rows` are the rows of the other side of the nearest join, `joined_by` is that join's condition, as PostgreSQL
-    writes it; None and empty where there is none. `sorted_cost` is the cost of the sort above it, `limit_rows` the rows
-    that the limit above it takes.
+    `rows` are those it lets through, `cost` is that of all its loops. `outer_rows` are the rows of the other side of
+    the nearest join, `joined_by` is that join's condition, as PostgreSQL writes it; None and empty where there is none.
+    `sorted_cost` is the cost of the sort above it, `limit_rows` the rows that the limit above it takes.
     """
 
     relation: str
     alias: str
+    schema: str | None
     rows: float
     cost: float
     filtered: bool
@@ -77,6 +78,7 @@ def _scan(node: Node, above: Sequence[Node]) -> Scan:
     return Scan(
         str(node["Relation Name"]),
         re.sub(r"_\d+$", "", str(node.get("Alias", node["Relation Name"]))),
+        node.get("Schema"),
         float(node["Plan Rows"]) * shares,
         float(node["Total Cost"]) * _loops(node, above),
         "Filter" in node,

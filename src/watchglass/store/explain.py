@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -31,6 +31,7 @@ SECONDS: Final = 3.0
 LOCK_SECONDS: Final = 0.2
 
 How = Literal["parameters", "generic", "analyze"]
+Around = Callable[["Connection"], AbstractAsyncContextManager[None]]
 
 NEEDS_ROLE: Final = (
     "EXPLAIN ANALYZE runs the statement, so that it needs a role that may only read: make one with "
@@ -72,11 +73,18 @@ class Explainer:
         self._lock = asyncio.Lock()
 
     async def explain(
-        self, text: str, arguments: Sequence[Any] | None = None, *, analyze: bool = False, seconds: float = SECONDS
+        self,
+        text: str,
+        arguments: Sequence[Any] | None = None,
+        *,
+        analyze: bool = False,
+        seconds: float = SECONDS,
+        around: Around | None = None,
     ) -> Explained:
         """Plan the text with these arguments; without them, or where they cannot be sent, for any.
 
-        With `analyze` it is run, and rolled back. Raises `DatabaseUnavailable`, and `ExtraMissing` without a parser.
+        With `analyze` it is run, and rolled back. `around` is entered on the connection while it is planned. Raises
+        `DatabaseUnavailable`, and `ExtraMissing` without a parser.
         """
         needed = _parameters(text)
         arguments = () if not needed else arguments
@@ -86,7 +94,7 @@ class Explainer:
             return Explained(how, refusal=why)
         with as_own_work():
             async with self._lock, self._connected() as connection:
-                return await _explain(connection, text, arguments, how, seconds)
+                return await _explain(connection, text, arguments, how, seconds, around)
 
     def _why_not(self, text: str, arguments: Sequence[Any] | None, needed: int, analyze: bool) -> str | None:
         if analyze and not self.may_analyze:
@@ -111,7 +119,12 @@ class Explainer:
 
 
 async def _explain(
-    connection: Connection, text: str, arguments: Sequence[Any] | None, how: How, seconds: float
+    connection: Connection,
+    text: str,
+    arguments: Sequence[Any] | None,
+    how: How,
+    seconds: float,
+    around: Around | None,
 ) -> Explained:
     """All in one transaction, so that it is one server connection behind pgbouncer."""
     watchdog = asyncio.get_running_loop().call_later(seconds + 2.0, connection.terminate)
@@ -129,7 +142,8 @@ async def _explain(
             if refused is not None:
                 return Explained(how, refusal=refused, server_version=version)
             try:
-                how, plan = await _plan(connection, text, arguments, how)
+                async with around(connection) if around else nullcontext():
+                    how, plan = await _plan(connection, text, arguments, how)
             finally:
                 await connection.execute(queries["explain_unlock"])
             return Explained(how, plan, server_version=version)

@@ -1,0 +1,12 @@
+-- name: hypopg_path
+-- Find HypoPG's functions, which are in this schema (quoted), behind everything else, until the end of the transaction.
+SELECT set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), $1::text), true);
+
+-- name: hypopg_create
+-- An index that only EXPLAIN sees, and only in this session. https://hypopg.readthedocs.io/en/rel1_stable/usage.html
+SELECT indexrelid::bigint AS oid, indexname AS name, hypopg_relation_size(indexrelid) AS bytes
+FROM hypopg_create_index($1::text);
+
+-- name: hypopg_drop
+-- Forget one of those: behind pgbouncer the session outlives its connection.
+SELECT hypopg_drop_index($1::bigint::oid);

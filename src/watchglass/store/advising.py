@@ -1,0 +1,73 @@
+"""Advice on one statement: its plan and the facts of its tables are fetched, what follows from them is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from watchglass.analysis import sql_reading
+from watchglass.analysis.index_advice import Advice
+from watchglass.analysis.index_advice import advise as advised
+from watchglass.analysis.relations import Facts
+from watchglass.analysis.rewrites import Rewrite, rewrites
+from watchglass.analysis.scans import cost_of
+from watchglass.store import relations
+from watchglass.store.database import Database
+from watchglass.store.explain import Explained, Explainer, How
+from watchglass.store.hypothetical import verify
+from watchglass.store.relations import Server
+
+NOT_READ = "It is not understood by the parser: no advice is given."
+NO_PLAN = "PostgreSQL does not plan it ({reason}): no index is advised."
+
+
+@dataclass(frozen=True, slots=True)
+class Advised:
+    """What would make a statement faster: indexes, or other ways to ask.
+
+    `cost` is that of its plan now, None without one, and `how` it was planned. `note` says what is not known.
+    """
+
+    indexes: tuple[Advice, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    cost: float | None = None
+    how: How | None = None
+    note: str | None = None
+
+
+async def advise(
+    database: Database, explainer: Explainer, text: str, arguments: Sequence[Any] | None = None
+) -> Advised:
+    """Advice on a statement that is sent to the service's own `database`, with these arguments, or with any.
+
+    Raises `DatabaseUnavailable`, `QueryTooSlow`, and `ExtraMissing` without a parser.
+    """
+    tree = sql_reading.read(text)
+    if tree is None:
+        return Advised(note=NOT_READ)
+    names = [sql_reading.written(table) for table in sql_reading.tables(tree)]
+    facts, server = await database.ask(lambda fetch: relations.facts(fetch, names), seconds=relations.SECONDS)
+    found = Advised(rewrites=tuple(rewrites(text, facts)))
+    explained = await explainer.explain(text, arguments)
+    if explained.plan is None:
+        return replace(found, note=NO_PLAN.format(reason=_why(explained)))
+    return await _with_indexes(found, explainer, text, arguments, explained.plan["Plan"], explained.how, facts, server)
+
+
+async def _with_indexes(
+    found: Advised,
+    explainer: Explainer,
+    text: str,
+    arguments: Sequence[Any] | None,
+    plan: dict[str, Any],
+    how: How,
+    facts: Facts,
+    server: Server,
+) -> Advised:
+    indexes, note = await verify(explainer, text, arguments, advised(text, plan, facts), server)
+    return replace(found, indexes=tuple(indexes), cost=cost_of(plan), how=how, note=note)
+
+
+def _why(explained: Explained) -> str:
+    return explained.refusal.rstrip(".") if explained.refusal else f"SQLSTATE {explained.sqlstate}"
