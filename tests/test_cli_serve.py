@@ -186,7 +186,7 @@ async def test_the_page_says_who_answers(
     await expect(page.locator("#setup")).to_contain_text("watchglass doctor")
     await page.get_by_role("link", name="Cost of Watchglass").click()
     await expect(page.get_by_role("heading", name="Cost of Watchglass", level=1)).to_be_visible()
-    await expect(page.locator("#table-series")).to_be_visible()
+    await expect(page.locator("#table-logs")).to_be_visible()
 
 
 async def test_without_a_name_it_shows_all_services(

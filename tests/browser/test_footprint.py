@@ -32,7 +32,7 @@ async def test_the_footer_leads_there_with_the_range_and_the_page_leads_back(
 ) -> None:
     page = await opened_cost(await opened(shop, "?range=6h"))
     await expect(page.get_by_role("heading", level=1)).to_have_text("Cost of Watchglass")
-    await expect(page.locator("#table-series")).to_be_visible()
+    await expect(page.locator("#table-logs")).to_be_visible()
     await expect(page.locator("#footprint_kept-stored data")).to_be_visible()
     await page.get_by_role("link", name="24h").click()
     await page.wait_for_url("**/ui/monitoring/footprint?range=24h")
