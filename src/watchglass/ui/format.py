@@ -22,6 +22,7 @@ _UNSEEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 """Control characters, and what turns or hides text; `log/row.js` has the same."""
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 _PARTS = re.compile(r"(?P<number>.*?)(?: (?P<unit>\D+)|(?P<per>/.+))?")
 
@@ -94,7 +95,7 @@ def moment(time: datetime | float) -> str:
 
 
 def visible(text: object, lines: bool = False) -> str:
-    """Text with every character to be seen: what has no sign of its own as Unicode's sign for it, or as its number.
+    """Text with every character to be seen: what has no sign of its own is spelled as programs spell it.
 
     Line ends and tabs stay where `lines`.
     """
@@ -104,9 +105,7 @@ def visible(text: object, lines: bool = False) -> str:
         if lines and character in "\n\t":
             return character
         code = ord(character)
-        if code < 0x20:
-            return chr(0x2400 + code)
-        return "\u2421" if code == 0x7F else f"\\u{code:04x}"
+        return _ESCAPES.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
     return _UNSEEN.sub(sign, str(text))
 

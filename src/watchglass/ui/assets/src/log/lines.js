@@ -12,6 +12,7 @@ export function placeOf(line) {
 export class Lines {
   items = [];
   #ids = new Set();
+  #gaps = 0;
 
   /** Appends what is new of `lines`; returns how many that were. */
   add(lines) {
@@ -25,11 +26,11 @@ export class Lines {
     this.items.unshift(...this.#fresh(lines));
   }
 
-  /** Says that lines are missing here. */
-  addGap(count) {
-    const last = this.items.at(-1);
-    if (last?.skipped) last.skipped += count;
-    else this.items.push({ id: `skipped-${this.items.length}-${Date.now()}`, skipped: count });
+  /** Says that lines are missing here, so many or more: as a line of its own, whose id changes with what it says. */
+  addGap({ count, atLeast }) {
+    const before = this.items.at(-1)?.gap && this.items.pop().gap;
+    const gap = before ? { count: before.count + count, atLeast: before.atLeast || atLeast } : { count, atLeast };
+    this.items.push({ id: `gap-${++this.#gaps}`, gap });
   }
 
   /** Lets the oldest go beyond `most`. */
@@ -39,7 +40,7 @@ export class Lines {
 
   /** Keeps what `wanted` says, until the service has answered what else there is. */
   keep(wanted) {
-    this.items = this.items.filter((line) => !line.skipped && wanted(line));
+    this.items = this.items.filter((line) => !line.gap && wanted(line));
     this.#ids = new Set(this.items.map((line) => line.id));
   }
 
@@ -50,7 +51,7 @@ export class Lines {
 
   /** The cursor from which the history goes on to older lines; null without lines. */
   get oldest() {
-    const first = this.items.find((line) => !line.skipped);
+    const first = this.items.find((line) => !line.gap);
     return first ? placeOf(first) : null;
   }
 

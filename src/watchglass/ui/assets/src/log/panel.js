@@ -10,6 +10,7 @@ import { View } from "./view.js";
 const PAGE = 200;
 const HELD = 2_000;
 const TYPING = 350;
+const AGAIN = 250;
 const HIDDEN = 60_000;
 
 /** Takes the panel over: `place` says by data-base where the service's addresses begin. */
@@ -35,7 +36,7 @@ class Panel {
     this.view = new View(this.#find("list"), this.lines, { base, ids: query().has("ids") }, () => this.#moved());
     this.stream = new Stream(`${this.address}/stream`, {
       lines: (lines) => this.#take(lines),
-      skipped: (count) => this.#skip(count),
+      skipped: (count, atLeast) => this.#take([{ gap: { count, atLeast } }]),
       state: (name, reason = "") => this.#become(name, reason),
     });
   }
@@ -84,19 +85,28 @@ class Panel {
     const newest = answer.lines.at(-1)?.time ?? "";
     this.lines.clear();
     this.lines.add(answer.lines);
-    this.lines.add(since.filter((line) => line.skipped || line.time >= newest));
+    this.lines.add(since.filter((line) => line.gap || line.time >= newest));
     this.#older = answer.older;
     this.#said(answer);
     this.view.changed();
     requestAnimationFrame(() => this.view.toEnd());
+    this.#onward(answer);
+  }
+
+  // A search that had no time to find a screenful goes on: there may be nothing to scroll, which would ask for more.
+  #onward({ search: { complete }, lines, older }) {
+    const turn = this.#turn;
+    if (complete || lines.length >= PAGE) return;
+    setTimeout(() => turn === this.#turn && this.#older === older && this.view.atStart && this.#more(), AGAIN);
   }
 
   async #more() {
     if (this.#loading || !this.#older) return;
     this.#loading = true;
     const turn = this.#turn;
+    const before = this.#older;
     const wanted = search();
-    wanted.set("before", this.#older);
+    wanted.set("before", before);
     const answer = await this.#page(wanted);
     this.#loading = false;
     if (turn !== this.#turn || !answer) return;
@@ -104,6 +114,7 @@ class Panel {
     this.#older = answer.older;
     this.#said(answer);
     this.view.changed();
+    if (answer.older !== before) this.#onward(answer);
   }
 
   async #page(wanted) {
@@ -129,15 +140,9 @@ class Panel {
     this.#mark();
   }
 
-  #skip(count) {
-    if (this.#paused || !this.view.atEnd) this.#held.push({ skipped: count });
-    else this.lines.addGap(count);
-    this.view.changed();
-  }
-
   #show(lines) {
     for (const line of lines) {
-      if (line.skipped) this.lines.addGap(line.skipped);
+      if (line.gap) this.lines.addGap(line.gap);
       else this.lines.add([line]);
     }
     const before = this.lines.items.length;
@@ -201,6 +206,7 @@ class Panel {
   #become(name, reason) {
     this.#state = name;
     this.#reason = reason;
+    if (name === "live") this.#problem("");
     this.#mark();
   }
 
@@ -238,7 +244,7 @@ class Panel {
     pause.textContent = this.#paused ? "Go on" : "Pause";
     const newest = this.#find("newest");
     newest.hidden = !waiting && this.view.atEnd;
-    newest.textContent = waiting ? `${waiting > HELD ? "More than " : ""}${Math.min(waiting, HELD).toLocaleString()} new lines` : "To the newest";
+    newest.textContent = waiting ? `${waiting > HELD ? "More than " : ""}${Math.min(waiting, HELD).toLocaleString()} new line${waiting === 1 ? "" : "s"}` : "To the newest";
     this.#showAddress();
   }
 

@@ -7,22 +7,24 @@ const today = new Intl.DateTimeFormat(undefined, CLOCK);
 const earlier = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", ...CLOCK });
 const INLINE_FIELDS = 4;
 
-// Control characters and what turns or hides text: as the signs of Unicode for them, or as their number.
+// Control characters and what turns or hides text, spelled as programs spell them: hardly a font has signs for them.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+const ESCAPES = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** Text with every character to be seen; line ends stay where `lines`. */
 export function visible(text, lines = false) {
   return text.replace(UNSEEN, (sign) => {
     const code = sign.codePointAt(0);
     if (lines && (sign === "\n" || sign === "\t")) return sign;
-    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-    return code === 0x7f ? "\u2421" : `\\u${code.toString(16).padStart(4, "0")}`;
+    if (sign in ESCAPES) return ESCAPES[sign];
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
   });
 }
 
 /** The row of a line. `look`: base of addresses, whether ids are shown, whether it is opened. */
 export function rowOf(line, look) {
-  if (line.skipped) return gap(line.skipped);
+  if (line.gap) return gap(line);
   const finding = FINDINGS[line.level] ?? (line.severity >= 17 ? "critical" : "");
   const row = make("div", `line${finding ? ` is-${finding}` : ""}`);
   row.setAttribute("role", "listitem");
@@ -34,8 +36,10 @@ export function rowOf(line, look) {
   return row;
 }
 
-function gap(count) {
-  const row = make("div", "line gap", `${count.toLocaleString()} lines skipped: more came than could be shown. The history has them.`);
+// What the service cannot count, because the tail was away from the store for long, it gives as at least none.
+function gap({ gap: { count, atLeast } }) {
+  const some = `${atLeast ? "At least " : ""}${count.toLocaleString()} line${count === 1 ? "" : "s"} skipped: more came than could be shown.`;
+  const row = make("div", "line gap", `${count ? some : "Lines may be missing here: the live tail was away for long."} The history has them.`);
   row.setAttribute("role", "listitem");
   return row;
 }
@@ -84,7 +88,7 @@ function details(line, look) {
   if (line.exception) place.append(make("pre", "stack-text", visible(line.exception, true)));
   const list = make("dl", "");
   const facts = { ...line.fields };
-  const own = { time: moment(new Date(line.time)).utc, logger: line.logger, service: line.service, instance: line.instance, host: line.host };
+  const own = { time: line.time, logger: line.logger, service: line.service, instance: line.instance, host: line.host };
   const ids = { trace_id: line.trace_id, span_id: line.span_id };
   for (const [name, value] of [...Object.entries(facts), ...Object.entries(own), ...Object.entries(ids)]) {
     if (value === null || value === "") continue;

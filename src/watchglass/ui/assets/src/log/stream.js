@@ -2,7 +2,7 @@
 
 const PAUSES = [1000, 2000, 5000, 10_000, 30_000];
 
-/** Calls `on.lines(lines)`, `on.skipped(count)`, `on.state(name, reason)`. The states: live, waiting, away, ended. */
+/** Calls `on.lines(lines)`, `on.skipped(count, atLeast)`, `on.state(name, reason)`. The states: live, waiting, away, ended. */
 export class Stream {
   #source = null;
   #timer = 0;
@@ -19,7 +19,7 @@ export class Stream {
     return this.#source !== null || this.#timer !== 0;
   }
 
-  /** Begins now; `hello` is called once the service follows, before the first line. */
+  /** Begins now; `hello` is called once, when the service follows first, before the first line. */
   begin(filters, hello = () => {}) {
     this.close();
     this.#filters = filters;
@@ -53,10 +53,12 @@ export class Stream {
     hear("hello", () => {
       this.#failures = 0;
       this.on.state("live");
-      hello();
+      const begun = hello;
+      hello = () => {};
+      begun();
     });
     hear("lines", ({ lines }) => this.on.lines(lines));
-    hear("skipped", ({ count }) => this.on.skipped(count));
+    hear("skipped", ({ count, at_least }) => this.on.skipped(count, at_least));
     hear("unavailable", ({ reason }) => this.on.state("away", reason));
     hear("available", () => this.on.state("live"));
     hear("end", ({ reason }) => this.#again(hello, reason));
