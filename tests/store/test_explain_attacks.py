@@ -61,7 +61,7 @@ def _planted(loot: str) -> tuple[str, ...]:
         "CREATE POLICY guard ON guarded USING (id = evil('x'))",
         "CREATE TABLE indexed (id int); CREATE INDEX ON indexed ((id + evil()))",
         "CREATE TABLE partial (id int); CREATE INDEX ON partial (id) WHERE evil() = 1",
-        "CREATE TABLE measured (id int, n int); CREATE STATISTICS ON (id + evil()), n FROM measured",
+        "CREATE TABLE measured (id int, n int); CREATE STATISTICS evil_figures ON (id + evil()), n FROM measured",
         "CREATE TABLE checked (id int, CHECK (id > 0 AND evil() = 1))",
         "CREATE TABLE parted (id int) PARTITION BY RANGE (id)",
         "CREATE TABLE part (id int CHECK (evil() = 1))",
