@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from support.readable import DANGLING, FAINT, TWICE, UNLABELLED, UNNAMED
 
 LOGS = "/ui/monitoring/logs"
 PATIENCE = 30_000
+
+KEEP_SOURCES = """
+window.EventSource = class extends EventSource {
+    constructor(...args) { super(...args); (window.sources ??= []).push(this); }
+};
+"""
 
 Open = Callable[..., Awaitable[Page]]
 
@@ -151,7 +158,7 @@ async def test_nothing_that_is_logged_runs_or_hides(shop: Any, log: Open) -> Non
     assert await page.title() != "owned"
     assert await page.locator(".line :is(img, b, i, script)").count() == 0
     shown = await row.locator(".message").inner_text()
-    assert "\x1b" not in shown and "\u202e" not in shown and "[2J" in shown and "\n" not in shown
+    assert "\x1b" not in shown and "\u202e" not in shown and r"\x1b[2J" in shown and r"gnp.exe\nsecond" in shown
 
 
 async def test_history_comes_while_scrolling_and_the_document_stays_small(shop: Any, log: Open) -> None:
@@ -204,3 +211,59 @@ async def test_nothing_leaves_the_screen_sideways(shop: Any, log: Open, page: Pa
     await expect(line(page, "bbb")).to_be_visible(timeout=PATIENCE)
     await asyncio.sleep(0.2)
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_a_broken_connection_moves_nobody_and_loses_nothing(shop: Any, log: Open, page: Page) -> None:
+    await page.add_init_script(KEEP_SOURCES)
+    await shop.says(*(f"old-{number}" for number in range(250)))
+    await log(shop)
+    await expect(line(page, "old-249")).to_be_visible(timeout=PATIENCE)
+    await page.locator("[data-part=list]").evaluate("list => list.scrollTo(0, list.scrollHeight / 2)")
+    await page.wait_for_timeout(300)
+    await page.keyboard.press("p")
+    where = await page.locator("[data-part=list]").evaluate("list => list.scrollTop")
+    await page.evaluate("sources.at(-1).dispatchEvent(new Event('error'))")
+    await shop.says("while it was broken")
+    await expect(page.locator("[data-part=newest]")).to_contain_text("new line", timeout=PATIENCE)
+    assert await page.evaluate("sources.length") >= 2
+    assert await page.locator("[data-part=list]").evaluate("list => list.scrollTop") == where
+    await page.locator("[data-part=newest]").click()
+    await expect(line(page, "while it was broken")).to_have_count(1, timeout=PATIENCE)
+
+
+async def test_what_was_skipped_is_one_row_that_says_how_much(shop: Any, log: Open, page: Page) -> None:
+    await page.add_init_script(KEEP_SOURCES)
+    await shop.says("before the gap")
+    await log(shop)
+    await expect(line(page, "before the gap")).to_be_visible(timeout=PATIENCE)
+    skipped = "data => sources.at(-1).dispatchEvent(new MessageEvent('skipped', { data }))"
+    await page.evaluate(skipped, '{"count":3}')
+    await expect(line(page, "3 lines skipped")).to_be_visible()
+    await page.evaluate(skipped, '{"count":4}')
+    await expect(line(page, "7 lines skipped")).to_be_visible()
+    await shop.says("after the gap")
+    await expect(line(page, "after the gap")).to_be_visible(timeout=PATIENCE)
+    await page.evaluate(skipped, '{"count":0,"at_least":true}')
+    await expect(line(page, "Lines may be missing here")).to_be_visible()
+    assert await page.locator(".line.gap").count() == 2
+    await shop.says("after the other gap")
+    await expect(line(page, "after the other gap")).to_be_visible(timeout=PATIENCE)
+
+
+async def test_a_search_that_had_no_time_to_find_anything_goes_on_by_itself(shop: Any, log: Open, page: Page) -> None:
+    await shop.says("far back")
+    asked: list[str] = []
+
+    async def found_nothing_yet(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) > 1:
+            return await route.continue_()
+        answer = await (await route.fetch()).json()
+        tomorrow = f"{(int(time.time()) + 86_400) * 1_000_000}_0_0_0"
+        search = {**answer["search"], "complete": False, "note": "Searched as far as there was time."}
+        await route.fulfill(json={**answer, "records": [], "older": tomorrow, "search": search})
+
+    await page.route("**/api/monitoring/logs?*", found_nothing_yet)
+    await log(shop, "?text=far")
+    await expect(line(page, "far back")).to_be_visible(timeout=PATIENCE)
+    assert len(asked) == 2 and "before=" in asked[1]

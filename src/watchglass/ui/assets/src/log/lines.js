@@ -55,8 +55,13 @@ export class Lines {
     return first ? placeOf(first) : null;
   }
 
+  /** Those of `lines` that are not held. */
+  unknown(lines) {
+    return lines.filter((line) => !this.#ids.has(line.id));
+  }
+
   #fresh(lines) {
-    const fresh = lines.filter((line) => !this.#ids.has(line.id));
+    const fresh = this.unknown(lines);
     for (const line of fresh) this.#ids.add(line.id);
     return fresh;
   }

@@ -24,6 +24,7 @@ class Panel {
   #older = null;
   #loading = false;
   #turn = 0;
+  #loaded = 0;
   #state = "waiting";
   #reason = "";
   #asked = "";
@@ -81,6 +82,12 @@ class Panel {
   async #load(turn) {
     const answer = await this.#page(search());
     if (turn !== this.#turn || !answer) return;
+    // A tail that came late: who reads already is not moved, and what lies between waits like what is new.
+    if (this.#loaded === turn && (this.#paused || !this.view.atEnd)) {
+      this.#held.unshift(...this.lines.unknown(answer.lines));
+      return this.#mark();
+    }
+    this.#loaded = turn;
     const since = this.lines.items;
     const newest = answer.lines.at(-1)?.time ?? "";
     this.lines.clear();
