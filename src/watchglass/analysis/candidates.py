@@ -58,7 +58,7 @@ def _trees(use: Use, scan: Scan) -> Iterator[Candidate]:
     for last in [None, *use.of("range"), *_prefixes(use)]:
         chosen = _enough(use, scan, equal)
         quals = [*chosen, last] if last else chosen
-        if quals:
+        if quals and len({qual.shape for qual in quals}) == len(quals):
             yield _tree(use, quals, _rows(use, scan, quals), 1.0)
     if use.sort and use.limited:
         yield from _in_order(use, scan, [qual for qual in equal if qual.values == 1])

@@ -63,19 +63,21 @@ def advise(text: str, plan: Node, facts: Facts) -> list[Advice]:
     if tree is None:
         return []
     wanted = uses(tree, facts.relations)
-    found: dict[tuple[str, tuple[str, ...]], tuple[Use, Candidate, float]] = {}
+    found: dict[tuple[str, tuple[str, ...]], tuple[Use, Candidate, float, float]] = {}
     for scan in scans_of(plan):
         best = _best(scan, wanted, facts)
         if best is not None:
             use, candidate = best
-            saved = _cost_without(scan, candidate) - candidate.cost
-            found.setdefault((use.relation.quoted, candidate.keys), (use, candidate, saved))
+            saved = _cost_without(scan, candidate) - _cost_with(scan, candidate)
+            found.setdefault(
+                (use.relation.quoted, candidate.keys), (use, candidate, saved, _cost_with(scan, candidate))
+            )
     before = cost_of(plan)
     chosen = [one for one in found.values() if one[2] >= LEAST_SHARE * before]
-    after = max(before - sum(saved for *_, saved in chosen), sum(one.cost for _, one, _ in chosen))
+    after = max(before - sum(one[2] for one in chosen), sum(one[3] for one in chosen))
     if after * ESTIMATED_GAIN > before:
         return []
-    return [_advice(use, candidate, before, after, facts) for use, candidate, _ in chosen]
+    return [_advice(use, candidate, before, after, facts) for use, candidate, *_ in chosen]
 
 
 def confirmed(advice: Sequence[Advice], cost_after: float, sizes: Sequence[int | None]) -> list[Advice]:
@@ -99,7 +101,7 @@ def _best(scan: Scan, wanted: Iterable[Use], facts: Facts) -> tuple[Use, Candida
     ]
     fitting.sort(key=lambda one: one[1].cost)
     for use, candidate in fitting:
-        if candidate.cost * GAIN > _cost_without(scan, candidate):
+        if _cost_with(scan, candidate) * GAIN > _cost_without(scan, candidate):
             return None
         if any(covers(index, candidate) for index in use.relation.indexes):
             return None
@@ -121,7 +123,11 @@ def covers(index: Index, candidate: Candidate) -> bool:
 
 
 def _cost_without(scan: Scan, candidate: Candidate) -> float:
-    return scan.sorted_cost if candidate.sorted and scan.sorted_cost is not None else scan.cost
+    return scan.sorted_cost if candidate.sorted and scan.sorted_cost is not None else scan.cost * scan.fraction
+
+
+def _cost_with(scan: Scan, candidate: Candidate) -> float:
+    return candidate.cost if candidate.sorted else candidate.cost * scan.fraction
 
 
 def _advice(use: Use, candidate: Candidate, before: float, after: float, facts: Facts) -> Advice:

@@ -14,6 +14,8 @@ DAY = 86400.0
 LEAST_DAYS = 7.0
 """Younger statistics do not tell that an index is not used: what runs once a week has not run."""
 
+TOO_YOUNG = "Scans were counted for less than a week, which is too short to call an index unused."
+
 REPLICAS = (
     "Each server counts its own scans: before an index is dropped, look at the same statistics on every other server, "
     "for a replica may be reading through it."

@@ -13,6 +13,7 @@ from typing import Any
 Node = Mapping[str, Any]
 
 _SIDES = ("Outer", "Inner")
+_WANT_ALL = ("Sort", "Aggregate", "Hash", "Hash Join", "Merge Join", "SetOp", "WindowAgg", "Incremental Sort")
 _CONDITIONS = ("Hash Cond", "Merge Cond", "Join Filter")
 _WALKS = ("Index Scan", "Index Only Scan")
 
@@ -23,7 +24,8 @@ class Scan:
 
     `rows` are those it lets through, `cost` is that of all its loops. `outer_rows` are the rows of the other side of
     the nearest join, `joined_by` is that join's condition, as PostgreSQL writes it; None and empty where there is none.
-    `sorted_cost` is the cost of the sort above it, `limit_rows` the rows that the limit above it takes.
+    `sorted_cost` is the cost of the sort above it, `limit_rows` the rows that the limit above it takes, and `fraction`
+    the part of its own rows that are asked for because of that.
     """
 
     relation: str
@@ -36,6 +38,7 @@ class Scan:
     joined_by: str = ""
     sorted_cost: float | None = None
     limit_rows: float | None = None
+    fraction: float = 1.0
 
     def is_joined_by(self, quoted: str) -> bool:
         """Whether the join compares this column (as a statement may say it) of the table."""
@@ -86,7 +89,18 @@ def _scan(node: Node, above: Sequence[Node]) -> Scan:
         condition,
         float(sort["Total Cost"]) if sort else None,
         float(limit["Plan Rows"]) if limit else None,
+        _fraction(above),
     )
+
+
+def _fraction(above: Sequence[Node]) -> float:
+    """What a limit leaves of the rows below it, where none of the nodes in between wants all of them first."""
+    for one in reversed(above):
+        if one["Node Type"] == "Limit":
+            return min(1.0, float(one["Plan Rows"]) / max(1.0, float(one["Plans"][0]["Plan Rows"])))
+        if one["Node Type"] in _WANT_ALL:
+            break
+    return 1.0
 
 
 def _other_side(node: Node, above: Sequence[Node]) -> tuple[Node | None, str]:

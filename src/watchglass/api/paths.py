@@ -20,6 +20,8 @@ FOOTPRINT = "/ui/monitoring/footprint"
 LOGS = "/ui/monitoring/logs"
 TRACES = "/ui/monitoring/traces"
 INCIDENTS = "/ui/monitoring/incidents"
+INDEXES = "/performance/database/indexes"
+SUGGESTIONS = "/performance/optimize/suggestions"
 RECORD = "/api/monitoring/metrics/record"
 
 EXACT = frozenset(
@@ -33,6 +35,8 @@ EXACT = frozenset(
         "/performance/metrics",
         "/performance/system",
         "/performance/database/slow-queries",
+        INDEXES,
+        SUGGESTIONS,
     }
 )
 PREFIXES = ("/ui/monitoring/", "/api/monitoring/")

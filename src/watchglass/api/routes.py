@@ -14,6 +14,7 @@ from watchglass.api import (
     cards,
     footprint,
     incident_routes,
+    index_advice_routes,
     log_routes,
     overview,
     paths,
@@ -77,6 +78,7 @@ def router() -> APIRouter:
         group(found)
     log_routes.add(found)
     incident_routes.add(found)
+    index_advice_routes.add(found)
     live_routes.add(found)
     trace_routes.add(found)
     return found

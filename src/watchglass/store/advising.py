@@ -18,7 +18,7 @@ from watchglass.store.explain import Explained, Explainer, How
 from watchglass.store.hypothetical import verify
 from watchglass.store.relations import Server
 
-NOT_READ = "It is not understood by the parser: no advice is given."
+NOT_READ = "No advice is given on it: it is not a SELECT that the parser understands."
 NO_PLAN = "PostgreSQL does not plan it ({reason}): no index is advised."
 
 

@@ -49,7 +49,7 @@ class Database:
         self.application_name = application_name
         self.idle_seconds = idle_seconds
         self._timed = timed or (lambda name, seconds: None)
-        self._beside: dict[str, Database] = {}
+        self._beside: dict[tuple[str, str], Database] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -59,16 +59,17 @@ class Database:
         self._closing: asyncio.TimerHandle | None = None
         self._closed: set[asyncio.Task[None]] = set()
 
-    def beside(self, application_name: str) -> Database:
-        """Another connection to the same database, for what takes long: questions to this one do not wait for it.
+    def beside(self, application_name: str, dsn: str | None = None) -> Database:
+        """Another connection, to the same database or to another, for what takes long: questions do not wait for it.
 
-        It is the same one for the same name, and is closed with this one.
+        It is the same one for the same name and database, and is closed with this one.
         """
-        if application_name not in self._beside:
-            self._beside[application_name] = Database(
-                self.dsn, application_name=application_name, idle_seconds=self.idle_seconds, timed=self._timed
+        dsn = dsn or self.dsn
+        if (application_name, dsn) not in self._beside:
+            self._beside[application_name, dsn] = Database(
+                dsn, application_name=application_name, idle_seconds=self.idle_seconds, timed=self._timed
             )
-        return self._beside[application_name]
+        return self._beside[application_name, dsn]
 
     async def fetch(
         self, query: str, *arguments: object, seconds: float = QUESTION_SECONDS, readonly: bool = True

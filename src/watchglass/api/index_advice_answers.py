@@ -1,0 +1,93 @@
+"""What the questions about indexes and slow statements answer. Costs are PostgreSQL's, without a unit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from watchglass.api.models import Answer, Model
+
+
+class AdvisedIndex(Model):
+    """An index that would help. `statement` is to be run by an administrator, after CREATE EXTENSION of `extension`.
+
+    `superseded` are indexes that it makes superfluous. Costs are the whole statement's.
+    """
+
+    table: str
+    method: str
+    keys: tuple[str, ...]
+    statement: str
+    sentence: str
+    reason: str
+    basis: Literal["estimated", "verified"]
+    cost_before: float
+    cost_after: float
+    size_bytes: int
+    writes: str
+    extension: str | None
+    superseded: tuple[str, ...]
+
+
+class AdvisedRewrite(Model):
+    """Another way to ask, with an example in SQL where one can be given."""
+
+    kind: str
+    sentence: str
+    example: str | None
+
+
+class StatementAdvice(Model):
+    """A slow statement, and what would make it faster. `cost` is that of its plan now.
+
+    `note` says what is not known.
+    """
+
+    fingerprint: str
+    summary: str
+    text: str
+    calls: int
+    total_seconds: float
+    impact: float
+    cost: float | None
+    how: Literal["parameters", "generic", "analyze"] | None
+    indexes: list[AdvisedIndex]
+    rewrites: list[AdvisedRewrite]
+    note: str | None
+
+
+class SuggestionsAnswer(Answer):
+    """Slow statements by impact, with advice. `looked_at` were planned; `more` were not, for there are many."""
+
+    looked_at: int
+    more: int
+    statements: list[StatementAdvice]
+
+
+class SuperfluousIndex(Model):
+    """An index that costs and does not serve. `serving` is the one that does its work, where there is one."""
+
+    table: str
+    name: str
+    bytes: int
+    scans: int
+    reason: str
+    statement: str
+    serving: str | None
+
+
+class IndexesAnswer(Answer):
+    """Indexes of the service's database. `scans_since`: what was scanned before that is not known.
+
+    `caveat` holds for all that is said of scans. `more` says that only the largest were looked at.
+    """
+
+    indexes: int
+    bytes: int
+    scans_since: datetime
+    replica: bool
+    caveat: str
+    unused: list[SuperfluousIndex]
+    duplicates: list[SuperfluousIndex]
+    invalid: list[SuperfluousIndex]
+    more: bool

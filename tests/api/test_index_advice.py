@@ -1,0 +1,139 @@
+"""Slow statements get the index that would help them, and indexes that do not serve are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from support.databases import execute
+from support.past import Process, browser, log_in, request
+from support.shop_tables import SHOP
+from watchglass import meters
+from watchglass.analysis.fingerprints import of_statement
+from watchglass.api.app import create_app
+from watchglass.api.context import Context
+from watchglass.instrumentation.recorder import Recorder
+
+HOUR = 3600.0
+SLOW = "SELECT * FROM orders WHERE reference = $1"
+MASKED = "SELECT * FROM customers WHERE lower(email) = ? LIMIT ?"
+ADVICE = "/performance/optimize/suggestions"
+INDEXES = "/performance/database/indexes"
+
+Start = Callable[..., Process]
+
+
+def called(recorder: Recorder, text: str, seconds: float, times: int = 1) -> None:
+    values = ("postgresql", text.split(maxsplit=1)[0], "summary", text, None, None)
+    for _ in range(times):
+        recorder.histogram(meters.DB_CLIENT_OPERATION_DURATION, values).record(seconds)
+
+
+async def ask(api: httpx.AsyncClient, path: str, **query: Any) -> Any:
+    answer = await api.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_a_slow_statement_gets_its_index_by_its_shape_alone(
+    api: httpx.AsyncClient, process: Start, store_url: str, now: float
+) -> None:
+    execute(store_url, SHOP)
+
+    def act(recorder: Recorder) -> None:
+        called(recorder, SLOW, 2.0, 3)
+        called(recorder, MASKED, 1.5)
+        called(recorder, "UPDATE orders SET total = $1", 0.5)
+        called(recorder, "SELECT * FROM missing WHERE id = $1", 0.1)
+        called(recorder, "SELECT " + "x" * 30 + "…", 0.01)
+
+    await process(now - HOUR).live(now - HOUR, now, act)
+    answer = await ask(api, ADVICE)
+    assert answer["looked_at"] == 5
+    slow, masked, update, missing, cut = answer["statements"]
+    [index] = slow["indexes"]
+    assert slow["fingerprint"] == of_statement(SLOW)
+    assert index["statement"] == "CREATE INDEX CONCURRENTLY ON public.orders (reference)"
+    assert index["sentence"].startswith(f"estimated: cost {slow['cost']:,.0f} -> ")
+    assert "HypoPG" in slow["note"] and slow["how"] == "generic"
+    assert index["size_bytes"] > 1_000_000 and "INSERT" in index["writes"]
+    assert [one["keys"] for one in masked["indexes"]] == [["lower(email)"]]
+    assert (update["indexes"], update["cost"]) == ([], None) and "not a SELECT" in update["note"]
+    assert "42P01" in missing["note"]
+    assert "cut off" in cut["note"]
+    assert answer["sentence"] == "5 statements looked at: there is advice for 2."
+
+
+async def test_one_statement_can_be_asked_for_and_the_rest_is_counted(
+    api: httpx.AsyncClient, process: Start, now: float
+) -> None:
+    def act(recorder: Recorder) -> None:
+        for number in range(4):
+            called(recorder, f"SELECT {number}", 1.0 + number)
+
+    await process(now - HOUR).live(now - HOUR, now, act)
+    answer = await ask(api, ADVICE, limit=1)
+    assert (answer["looked_at"], answer["more"]) == (1, 3)
+    answer = await ask(api, ADVICE, fingerprint=of_statement("SELECT 2"))
+    assert [one["text"] for one in answer["statements"]] == ["SELECT 2"]
+    answer = await ask(api, ADVICE, fingerprint="0" * 16)
+    assert (answer["statements"], answer["missing"]["reason"]) == ([], "No statements were recorded in this window.")
+
+
+async def test_a_statement_that_each_request_sends_many_times_is_told(
+    api: httpx.AsyncClient, process: Start, now: float
+) -> None:
+    def act(recorder: Recorder) -> None:
+        request(recorder, "/orders", 0.2, times=2)
+        for text, times in (("SELECT name FROM customers WHERE id = $1", 40), ("SELECT 1", 2)):
+            called(recorder, text, 0.004, times)
+            spent = ("GET", "/orders", None, "postgresql", "summary", text)
+            found = dict(zip(meters.HTTP_SERVER_BUDGET.attributes, [None] * 20, strict=False))
+            found |= {"http.request.method": "GET", "http.route": "/orders", "watchglass.budget.component": spent[3]}
+            found |= {"db.query.text": text}
+            recorder.counter(meters.HTTP_SERVER_BUDGET, tuple(found.values())).add(0.004 * times)
+
+    await process(now - HOUR).live(now - HOUR, now, act)
+    many, once = (await ask(api, ADVICE))["statements"]
+    assert [one["kind"] for one in many["rewrites"]] == ["n_plus_one"]
+    assert "called 20 times in a request" in many["rewrites"][0]["sentence"]
+    assert once["rewrites"] == []
+
+
+async def test_indexes_that_another_makes_superfluous_are_named(api: httpx.AsyncClient, store_url: str) -> None:
+    execute(
+        store_url,
+        'CREATE TABLE "Orders" (id int PRIMARY KEY, customer int, paid date, code text UNIQUE)',
+        'CREATE INDEX by_customer ON "Orders" (customer)',
+        'CREATE INDEX by_customer_and_day ON "Orders" (customer, paid)',
+        'CREATE INDEX by_code ON "Orders" (code)',
+    )
+    answer = await ask(api, INDEXES)
+    assert answer["indexes"] == 5 and answer["unused"] == []
+    assert "less than a week" in answer["sentence"]
+    found = {one["name"]: one for one in answer["duplicates"]}
+    assert set(found) == {"by_customer", "by_code"}
+    assert found["by_customer"]["serving"] == "by_customer_and_day"
+    assert found["by_customer"]["table"] == 'public."Orders"'
+    assert found["by_code"]["statement"] == "DROP INDEX CONCURRENTLY public.by_code"
+    assert "replica" in answer["caveat"]
+
+
+async def test_without_a_database_of_the_service_that_is_said() -> None:
+    from watchglass.settings import Settings
+
+    made = Context(Settings(service_name="shop"))
+    async with browser(create_app(made)) as client:
+        await log_in(client, made)
+        for path in (ADVICE, INDEXES):
+            answer = await client.get(path)
+            assert answer.status_code == 503
+            assert "DATABASE_URL" in answer.json()["error"]
+
+
+async def test_nobody_is_told_without_a_login(context: Callable[..., Context]) -> None:
+    async with browser(create_app(context())) as client:
+        for path in (ADVICE, INDEXES):
+            assert (await client.get(path)).status_code in (303, 401)
