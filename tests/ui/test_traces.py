@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -16,10 +17,13 @@ from support.past import Process, request
 from support.traces import BOOKS, Writing, child, kept, log, statement
 from watchglass.analysis.fingerprints import of_statement
 from watchglass.api.endpoint import identify
+from watchglass.api.incident_answers import PendingAnswer, PendingRequest
+from watchglass.api.models import TimeWindow
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.meters import TRACES_KEPT, TRACES_SEEN
 from watchglass.records import ErrorCount, LogRecord, Trace
-from watchglass.ui import traces, waterfall_rows
+from watchglass.ui import format, pending, traces
+from watchglass.ui.spans import ticks
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"`{{7*7}}\x1b[31m\u202e"
 
@@ -131,8 +135,6 @@ async def test_a_row_says_why_it_is_here(write: Write, part: Part, now: float) -
 
 
 def _clock(at: float) -> str:
-    from watchglass.ui import format
-
     return format.moment(at).replace("Z", ".000000Z")
 
 
@@ -310,9 +312,37 @@ async def test_strangers_are_led_to_the_login(stranger: httpx.AsyncClient) -> No
 
 
 def test_ticks_are_round_and_within_the_trace() -> None:
-    from watchglass.ui.spans import ticks
-
     assert ticks(0.87) == [(0.0, "0"), (22.989, "200 ms"), (45.977, "400 ms"), (68.966, "600 ms"), (91.954, "800 ms")]
     assert ticks(0.0) == [(0.0, "0")]
     assert all(0 <= place <= 100 for place, _ in ticks(1e-6))
-    assert waterfall_rows.RUN > 1
+
+
+def test_what_runs_comes_before_what_never_ended() -> None:
+    began = datetime(2026, 3, 4, tzinfo=UTC)
+
+    def running(state: Literal["running", "never_ended"], number: int) -> PendingRequest:
+        return PendingRequest(
+            state=state,
+            trace_id="ab" * 16,
+            span_id=f"{number:016x}",
+            name="GET /a",
+            method="GET",
+            route="/a",
+            started_at=began,
+            seen_at=began,
+            seconds=12.0,
+            spans=1,
+            service="shop",
+            instance="i-1",
+            host="host-a",
+            pid=7,
+            last_seen=began,
+        )
+
+    requests = [running("never_ended", 1), running("running", 2)]
+    window = TimeWindow(start=began, end=began)
+    answer = PendingAnswer(
+        card="pending", title="Running now", sentence="One.", window=window, requests=requests, more=False
+    )
+    view = pending.view(answer)
+    assert [(one.lost, str(one.duration)) for one in view.rows] == [(False, "12\xa0s"), (True, "12\xa0s")]
