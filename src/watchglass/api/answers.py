@@ -102,8 +102,12 @@ class TrendsAnswer(Answer):
 
 
 class Statement(Model):
-    """A statement's shape as the service's client saw it. `over_threshold` counts calls longer than the threshold."""
+    """A statement's shape as the service's client saw it. `over_threshold` counts calls longer than the threshold.
 
+    `fingerprint` is its id everywhere (`analysis.fingerprints`).
+    """
+
+    fingerprint: str
     summary: str
     operation: str | None
     text: str | None

@@ -18,6 +18,7 @@ from watchglass.api import (
     log_routes,
     overview,
     paths,
+    postgres_routes,
     ranges,
     recording,
     redis,
@@ -80,6 +81,7 @@ def router() -> APIRouter:
     incident_routes.add(found)
     index_advice_routes.add(found)
     live_routes.add(found)
+    postgres_routes.add(found)
     trace_routes.add(found)
     return found
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from watchglass.analysis.fingerprints import of_statement
 from watchglass.analysis.windows import Window
 from watchglass.api import words
 from watchglass.api.answers import SlowStatementsAnswer, Statement
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 BY = ("db.query.text", "db.query.summary", "db.operation.name", ERROR)
 P95 = Spec("P95", "s", "p95", "up")
+UNKNOWN = "(unknown)"
 NO_STATEMENTS = "No statements were recorded in this window."
 
 
@@ -85,7 +87,8 @@ def _row(key: Key, calls: _Calls, before: _Calls | None, threshold: float, secon
     text, summary = key
     whole = total(calls.groups)
     return Statement(
-        summary=summary or calls.operation or "(unknown)",
+        fingerprint=of_statement(text or summary or calls.operation or UNKNOWN),
+        summary=summary or calls.operation or UNKNOWN,
         operation=calls.operation,
         text=text,
         calls=whole.count,

@@ -57,3 +57,37 @@ SELECT $1, fingerprint, queryid, $2, text
 FROM unnest($3::text[], $4::bigint[], $5::text[]) AS seen (fingerprint, queryid, text)
 ON CONFLICT (service_name, fingerprint) DO UPDATE SET
     queryid = excluded.queryid, database = excluded.database, last_seen = excluded.last_seen;
+
+-- name: server_statements
+-- What is known of a service's (null: any's) statements of these fingerprints.
+SELECT DISTINCT ON (fingerprint) fingerprint, queryid, database, text,
+    extract(epoch FROM first_seen)::float8 AS first_seen, extract(epoch FROM last_seen)::float8 AS last_seen
+FROM watchglass.statements
+WHERE service_name = coalesce($1, service_name) AND fingerprint = ANY ($2::text[])
+ORDER BY fingerprint, statements.last_seen DESC;
+
+-- name: plans_of
+-- What is known of the plans of a statement, by any of its fingerprints, the newest first.
+SELECT id, shape, how, cost, seconds, captures, server_version, encode(trace_id, 'hex') AS trace_id,
+    extract(epoch FROM captured_at)::float8 AS captured_at, extract(epoch FROM seen_at)::float8 AS seen_at
+FROM watchglass.plans
+WHERE service_name = coalesce($1, service_name) AND fingerprint = ANY ($2::text[])
+ORDER BY plans.seen_at DESC, id DESC
+LIMIT $3;
+
+-- name: plan_events_of
+-- Since when a statement has another plan, the newest first.
+SELECT extract(epoch FROM time)::float8 AS time, from_shape, to_shape, sentence
+FROM watchglass.plan_events
+WHERE service_name = coalesce($1, service_name) AND fingerprint = ANY ($2::text[])
+ORDER BY plan_events.time DESC
+LIMIT $3;
+
+-- name: advice_of
+-- The indexes that were advised for a statement, the newest first.
+SELECT id, statement, verified, cost_before, cost_after, size_bytes, state,
+    extract(epoch FROM created_at)::float8 AS created_at, extract(epoch FROM built_at)::float8 AS built_at
+FROM watchglass.advice
+WHERE service_name = coalesce($1, service_name) AND fingerprint = ANY ($2::text[])
+ORDER BY advice.created_at DESC, id
+LIMIT $3;

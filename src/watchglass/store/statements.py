@@ -1,0 +1,51 @@
+"""What is known of statements beside their figures: texts, plans, since when a plan is another one, advised indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from watchglass import sql
+from watchglass.store.database import Database
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Rows = list[asyncpg.Record]
+
+MOST = 50
+"""Plans, changes of plans and advised indexes of one statement."""
+
+
+class Known(NamedTuple):
+    """One as pg_stat_statements has it; times in unix seconds. `queryid` is that of the one last seen of its shape."""
+
+    fingerprint: str
+    queryid: int | None
+    database: str
+    text: str
+    first_seen: float
+    last_seen: float
+
+
+async def known(database: Database, service: str | None, fingerprints: Sequence[str]) -> dict[str, Known]:
+    """Those of a service (None: of any) by their fingerprint."""
+    if not fingerprints:
+        return {}
+    rows = await database.fetch(sql.load("statements")["server_statements"], service, fingerprints)
+    return {row["fingerprint"]: Known(*row.values()) for row in rows}
+
+
+async def plans(database: Database, service: str | None, fingerprints: Sequence[str]) -> Rows:
+    """The plans of a statement by any of its fingerprints, the newest first, without the plans themselves."""
+    return await database.fetch(sql.load("statements")["plans_of"], service, fingerprints, MOST)
+
+
+async def plan_events(database: Database, service: str | None, fingerprints: Sequence[str]) -> Rows:
+    """Since when it has another plan, the newest first."""
+    return await database.fetch(sql.load("statements")["plan_events_of"], service, fingerprints, MOST)
+
+
+async def advice(database: Database, service: str | None, fingerprints: Sequence[str]) -> Rows:
+    """The indexes that were advised for it, the newest first."""
+    return await database.fetch(sql.load("statements")["advice_of"], service, fingerprints, MOST)
