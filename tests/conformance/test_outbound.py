@@ -81,7 +81,9 @@ def conventions() -> str:
 def instrumented(conventions: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The clients, as the host instruments them before it does anything else."""
     monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", conventions)
-    monkeypatch.setattr(_semconv._OpenTelemetrySemanticConventionStability, "_initialized", False)
+    told = _semconv._OpenTelemetrySemanticConventionStability
+    monkeypatch.setattr(told, "_initialized", False)
+    monkeypatch.setattr(told, "_OTEL_SEMCONV_STABILITY_SIGNAL_MAPPING", {})  # what it was comes back in the end
     theirs = HTTPXClientInstrumentor(), AioHttpClientInstrumentor()
     for instrumentor in theirs:
         instrumentor.instrument()

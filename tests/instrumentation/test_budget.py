@@ -329,7 +329,7 @@ async def test_statements_at_once_are_not_counted_twice(served: tuple[Observed, 
     found = components(observed)
     assert 0.19 < found["postgresql"] <= sum(observed.seconds())
     by_statement = [seconds for key, seconds in spent(observed.recorder).items() if key[1] == "postgresql"]
-    assert by_statement == pytest.approx([0.1, 0.1], abs=0.05)
+    assert len(by_statement) == 2 and min(by_statement) > 0.05
 
 
 async def test_what_was_given_up_counts_and_what_nobody_waits_for_does_not(served: tuple[Observed, FastAPI]) -> None:
@@ -363,10 +363,10 @@ async def test_waiting_for_a_connection_is_told_from_the_statements_of_others(
 
     async with app.state.pool.acquire(), app.state.pool.acquire() as connection:
         waiting = asyncio.create_task(get(observed.app, "/"))
-        await connection.execute("SELECT pg_sleep(0.1)")
+        await connection.execute("SELECT pg_sleep(0.5)")
     await waiting
     found = components(observed)
-    assert found["pool_wait"] > 0.09 > 10 * found["own_code"]
+    assert found["pool_wait"] > 0.25 > found["own_code"] + found["postgresql"]
 
 
 @pytest.mark.parametrize("provider", ["the host's", "none"])
@@ -392,7 +392,8 @@ async def test_outbound_requests_are_known_by_the_spans_of_their_instrumentation
     finally:
         offered.uninstrument()
     found = components(observed)
-    assert 0.09 < found["http"] < 0.15 and found["own_code"] > 0.04
+    assert found["http"] > 0.09 and found["own_code"] > 0.04
+    assert found["http"] + found["own_code"] == pytest.approx(sum(observed.seconds()))
     assert ("/", "http", "stock.test") in spent(observed.recorder)
 
 

@@ -23,7 +23,7 @@ from watchglass.instrumentation.caches import CacheTypes
 from watchglass.instrumentation.operations import Operation
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.redis import RedisInstrumentor
-from watchglass.instrumentation.redis_observer import MAX_SUMMARIES, RedisObserver
+from watchglass.instrumentation.redis_observer import MAX_BATCHES, MAX_REMEMBERED, MAX_SUMMARIES, RedisObserver
 from watchglass.instrumentation.request import Request, reset_current_request, set_current_request
 from watchglass.meters import CACHE_LOOKUPS, DB_CLIENT_OPERATION_DURATION
 
@@ -193,12 +193,32 @@ def test_the_number_of_summaries_is_bounded(recorder: Recorder) -> None:
     observer = RedisObserver(recorder, CacheTypes())
     names = ["GET", "SET", "DEL", "INCR", "DECR", "APPEND", "STRLEN", "TTL", "TYPE", "EXPIRE"]
 
-    summaries = {
-        observer.batch([(a, "k"), (b, "k"), (c, "k")], False).summary for a in names for b in names for c in names
-    }
+    batches = [observer.batch([(a, "k"), (b, "k"), (c, "k")], False) for a in names for b in names for c in names]
+    summaries = {batch.operation.summary for batch in batches}
 
+    assert len(observer._known_batches) <= MAX_BATCHES < len(batches)
     assert len(summaries) <= MAX_SUMMARIES + 1
     assert "PIPELINE" in summaries
+
+
+@pytest.mark.parametrize("size", [1, MAX_REMEMBERED, MAX_REMEMBERED + 1])
+async def test_look_ups_of_the_same_pipeline_count_each_time(
+    size: int, client: redis.asyncio.Redis, recorder: Recorder, types: CacheTypes
+) -> None:
+    """By the types that its keys have then, and the answers that come then."""
+    await client.set("a:1", "x")
+    async with client.pipeline(transaction=False) as pipeline:
+        for key in ("a:1", "a:2", "b:1"):
+            for _ in range(size):
+                pipeline.get(key)
+            await pipeline.execute()
+        types.name("named", "a:")
+        for _ in range(size):
+            pipeline.get("a:1")
+        await pipeline.execute()
+
+    assert lookups(recorder) == {"a": (size, size), "b": (0, size), "named": (size, 0)}
+    assert operations(recorder) == {"SET": 1, "PIPELINE GET": 4}
 
 
 async def test_errors_in_a_pipeline_do_not_disturb_the_count(client: redis.asyncio.Redis, recorder: Recorder) -> None:

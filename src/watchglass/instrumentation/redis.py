@@ -122,7 +122,7 @@ class SentCommand:
 class SentBatch:
     """A pipeline on its way."""
 
-    __slots__ = ("_attributes", "_client", "_hooks", "_observer", "_operation", "_span", "_stack", "_start")
+    __slots__ = ("_attributes", "_batch", "_client", "_hooks", "_observer", "_span", "_stack", "_start")
 
     def __init__(
         self, observer: RedisObserver, hooks: Hooks | None, client: Any, stack: Sequence[Arguments], transaction: bool
@@ -131,8 +131,8 @@ class SentBatch:
         self._client = client
         self._stack = stack
         self._hooks = hooks
-        self._operation = observer.batch(stack, transaction)
-        self._attributes = {**self._operation.attributes, "db.operation.batch.size": len(stack)}
+        self._batch = observer.batch(stack, transaction)
+        self._attributes = self._batch.attributes
         if hooks is not None:
             self._span = NotedSpan()
             call(hooks.request, self._span, client, stack, {})
@@ -141,12 +141,12 @@ class SentBatch:
     def answered(self, answers: Any) -> None:
         if self._hooks is not None:
             call(self._hooks.response, self._span, self._client, answers)
-            self._attributes |= self._span.noted
-        self._observer.batch_answered(self._operation, self._start, self._stack, answers, self._attributes)
+            self._attributes = {**self._attributes, **self._span.noted}
+        self._observer.batch_answered(self._batch, self._start, self._stack, answers, self._attributes)
 
     def failed(self, error: BaseException) -> None:
         watched = type(error).__name__ == "WatchError"  # someone else was faster: what WATCH is for
-        self._operation.ended(self._start, None if watched else error, self._attributes)
+        self._batch.operation.ended(self._start, None if watched else error, self._attributes)
 
 
 def _sent_batch(observer: RedisObserver, hooks: Hooks | None, client: Any, args: Any, options: Any) -> SentBatch | None:
@@ -154,17 +154,25 @@ def _sent_batch(observer: RedisObserver, hooks: Hooks | None, client: Any, args:
     stack = _stack(client)
     if not stack:
         return None
-    names = ("is_transaction", "explicit_transaction", "transaction", "_transaction")
-    transaction = any(getattr(client, name, None) is True for name in names)
-    return SentBatch(observer, hooks, client, stack, transaction)
+    return SentBatch(observer, hooks, client, stack, _is_transaction(client))
 
 
 def _stack(pipeline: Any) -> list[Arguments]:
     """The arguments of the commands that wait in a pipeline, wherever its version of redis-py keeps them."""
-    strategy = getattr(pipeline, "_execution_strategy", None)
-    queue = getattr(strategy, "_command_queue", None) or getattr(strategy, "command_queue", None)
-    queue = queue or getattr(pipeline, "_command_stack", None) or getattr(pipeline, "command_stack", None) or ()
-    return [command[0] if isinstance(command, tuple) else command.args for command in queue]
+    queue = getattr(pipeline, "command_stack", None) or getattr(pipeline, "_command_stack", None)
+    if not queue:
+        strategy = getattr(pipeline, "_execution_strategy", None)
+        queue = getattr(strategy, "_command_queue", None) or getattr(strategy, "command_queue", None) or ()
+    return [command[0] if type(command) is tuple else command.args for command in queue]
+
+
+def _is_transaction(pipeline: Any) -> bool:
+    return (
+        getattr(pipeline, "is_transaction", None) is True
+        or getattr(pipeline, "explicit_transaction", None) is True
+        or getattr(pipeline, "transaction", None) is True
+        or getattr(pipeline, "_transaction", None) is True
+    )
 
 
 def _async_watched(observer: RedisObserver, begin: Begin, method: Method) -> Method:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from watchglass.instrumentation.caches import CacheTypes, cache_types
 from watchglass.instrumentation.operations import Operation
@@ -16,7 +16,24 @@ SYSTEM: Final = "redis"
 MAX_SUMMARIES: Final = 100
 """Different mixes of commands in pipelines; more are just "PIPELINE"."""
 
+MAX_BATCHES: Final = 500
+"""Pipelines that are remembered by their commands and cache types; what is in others is looked up each time."""
+
+MAX_REMEMBERED: Final = 20
+"""Commands in a pipeline that is remembered."""
+
 _NAMED_COMMANDS = 3
+
+Lookups = str | Command | None
+"""What an answer counts as: a hit or a miss of this cache type, as its command says, or nothing."""
+
+
+class Batch(NamedTuple):
+    """What all pipelines of the same commands on keys of the same types share; look-ups in their order, or none."""
+
+    operation: Operation
+    attributes: dict[str, Any]
+    lookups: Sequence[Lookups]
 
 
 class CommandOperation(Operation):
@@ -47,6 +64,7 @@ class RedisObserver:
         self._operations: defaultdict[str, dict[str | None, CommandOperation]] = defaultdict(dict)
         self._batches: dict[tuple[str, str, str | None], Operation] = {}
         self._lookups: dict[str, tuple[Counter, Counter]] = {}
+        self._known_batches: dict[tuple[Any, ...], Batch] = {}
         self._summaries: set[str] = set()
 
     def operation(self, args: Arguments) -> CommandOperation:
@@ -82,32 +100,54 @@ class RedisObserver:
             attributes = {**(attributes or operation.attributes), **noted}
         operation.ended(start, None, attributes)
 
-    def batch(self, stack: Sequence[Arguments], transaction: bool) -> Operation:
-        """The operation that a pipeline is; a transaction is "MULTI"."""
-        operation = "MULTI" if transaction else "PIPELINE"
-        names, cache_type = self._mix(stack)
+    def batch(self, stack: Sequence[Arguments], transaction: bool) -> Batch:
+        """What a pipeline is, by the commands in it; a transaction is "MULTI"."""
+        kinds: list[Any] = [transaction]
+        of, type_of = self._commands.of, self._types.type_of
+        for args in stack:
+            command = of(args)
+            kinds.append(command.name)
+            kinds.append(type_of(args[1]) if command.keyed and len(args) > 1 else None)
+        key = tuple(kinds)
+        batch = self._known_batches.get(key)
+        if batch is None:
+            batch = self._new_batch(transaction, [of(args) for args in stack], kinds[2::2])
+            if len(stack) <= MAX_REMEMBERED and len(self._known_batches) < MAX_BATCHES:
+                self._known_batches[key] = batch
+        return batch
+
+    def batch_answered(
+        self, batch: Batch, start: float, stack: Sequence[Arguments], answers: Any, attributes: dict[str, Any]
+    ) -> None:
+        """A pipeline was answered, one answer a command; those that failed are exceptions among them."""
+        if isinstance(answers, list | tuple) and len(answers) == len(stack):
+            for lookups, args, answer in zip(batch.lookups, stack, answers, strict=False):
+                if lookups is None or isinstance(answer, BaseException):
+                    continue
+                if isinstance(lookups, str):
+                    self._counters(lookups)[answer is None].add()
+                else:
+                    self._count(lookups, args, answer)
+        batch.operation.ended(start, None, attributes)
+
+    def _new_batch(self, transaction: bool, commands: Sequence[Command], types: Sequence[str | None]) -> Batch:
+        operation = self._operation_of_batch("MULTI" if transaction else "PIPELINE", commands, set(types))
+        attributes = {**operation.attributes, "db.operation.batch.size": len(commands)}
+        lookups: list[Lookups] = []
+        for command, cache_type in zip(commands, types, strict=True):
+            lookups.append(cache_type if command.single else command if command.lookups else None)
+        return Batch(operation, attributes, lookups if any(lookups) else ())
+
+    def _operation_of_batch(self, name: str, commands: Iterable[Command], types: set[str | None]) -> Operation:
+        """By the names of the commands, each once, and the cache type that all their keys have in common."""
+        names = list(dict.fromkeys(command.name for command in commands))
         more = " ..." if len(names) > _NAMED_COMMANDS else ""
-        summary = self._bounded(f"{operation} {' '.join(names[:_NAMED_COMMANDS])}{more}", operation)
-        key = (operation, summary, cache_type)
+        summary = self._bounded(f"{name} {' '.join(names[:_NAMED_COMMANDS])}{more}", name)
+        key = (name, summary, types.pop() if len(types) == 1 else None)
         batch = self._batches.get(key)
         if batch is None:
             batch = self._batches.setdefault(key, Operation(self._recorder, SYSTEM, *key[:2], None, key[2]))
         return batch
-
-    def batch_answered(
-        self, batch: Operation, start: float, stack: Sequence[Arguments], answers: Any, attributes: dict[str, Any]
-    ) -> None:
-        """A pipeline was answered, one answer a command; those that failed are exceptions among them."""
-        if isinstance(answers, list | tuple) and len(answers) == len(stack):
-            for args, answer in zip(stack, answers, strict=True):
-                command = self._commands.of(args)
-                if command.lookups is None or isinstance(answer, BaseException):
-                    continue
-                if command.single:
-                    self._counters(self._types.type_of(args[1]))[answer is None].add()
-                else:
-                    self._count(command, args, answer)
-        batch.ended(start, None, attributes)
 
     def _count(self, command: Command, args: Arguments, answer: Any) -> None:
         for key, found in command.lookups(args, answer) if command.lookups else ():
@@ -136,16 +176,6 @@ class RedisObserver:
         if command.single and cache_type is not None:
             operation.hits, operation.misses = self._counters(cache_type)
         return self._operations[command.name].setdefault(cache_type, operation)
-
-    def _mix(self, stack: Iterable[Arguments]) -> tuple[list[str], str | None]:
-        """The names of the commands in a pipeline, each once, and the cache type that all their keys have in common."""
-        names: dict[str, None] = {}
-        types: set[str | None] = set()
-        for args in stack:
-            command = self._commands.of(args)
-            names[command.name] = None
-            types.add(self._types.type_of(args[1]) if command.keyed and len(args) > 1 else None)
-        return list(names), types.pop() if len(types) == 1 else None
 
     def _bounded(self, summary: str, otherwise: str) -> str:
         if summary in self._summaries:
