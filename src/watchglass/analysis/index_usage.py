@@ -84,7 +84,8 @@ def duplicates(indexes: Iterable[IndexUse]) -> list[Superfluous]:
 def invalid(indexes: Iterable[IndexUse]) -> list[Superfluous]:
     """Those left behind by a CREATE INDEX CONCURRENTLY that failed, or being built now."""
     reason = "It is not valid: it is being built, or its building failed. Written to all the same, read by nothing."
-    return [_superfluous(one, reason) for one in _largest(one for one in indexes if not one.valid and not one.enforces)]
+    found = [one for one in indexes if not one.valid and not (one.primary or one.constraint or one.replica_identity)]
+    return [_superfluous(one, reason) for one in _largest(found)]
 
 
 def _serving(one: IndexUse, others: Sequence[IndexUse]) -> IndexUse | None:

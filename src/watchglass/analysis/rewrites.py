@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from watchglass.analysis import sql_reading
 from watchglass.analysis.index_advice import FEWEST_PAGES
-from watchglass.analysis.quals import Use, uses
+from watchglass.analysis.quals import SortKey, Use, uses
 from watchglass.analysis.relations import Facts
 
 if TYPE_CHECKING:
@@ -113,11 +113,19 @@ def _offset(tree: exp.Expr, large: Sequence[Use]) -> Iterator[Rewrite]:
     if skipped.is_int and int(skipped.name) < MANY_SKIPPED:
         return
     what = f"{int(skipped.name):,} rows" if skipped.is_int else "all rows before the page"
-    keys = ", ".join(key.column for use in large for key in use.sort) or "id"
-    descending = any(key.descending for use in large for key in use.sort)
     yield Rewrite(
         "offset",
         f"OFFSET reads {what} and throws them away: remember the last row of the page before, and ask for what comes "
         "after it.",
-        f"WHERE ({keys}) {'<' if descending else '>'} (...) ORDER BY {keys}{' DESC' if descending else ''} LIMIT ...",
+        _next_page([key for use in large for key in use.sort]),
     )
+
+
+def _next_page(keys: Sequence[SortKey]) -> str | None:
+    """How to ask for what comes after a row; None where rows cannot be compared so, for some keys descend."""
+    if len({key.descending for key in keys}) > 1:
+        return None
+    names = [key.column for key in keys] or ["id"]
+    descends = bool(keys) and keys[0].descending
+    order = ", ".join(f"{name} DESC" if descends else name for name in names)
+    return f"WHERE ({', '.join(names)}) {'<' if descends else '>'} (...) ORDER BY {order} LIMIT ..."
