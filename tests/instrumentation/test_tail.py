@@ -34,17 +34,19 @@ class Kept:
         error: str | None = None,
         minute: int = 10,
         *,
+        wall: int | None = None,
         raised: BaseException | None = None,
         trace_id: int = 1,
         parent: int | None = None,
         sampled: bool = True,
         children: int = 0,
     ) -> Request:
-        request = Request(trace_id, 2, parent, sampled, 5.0, "GET")
-        request.start_ns, request.end = minute * MINUTE, 5.0 + (seconds or 0.0)
+        start = 60.0 * minute
+        request = Request(trace_id, 2, parent, sampled, start, "GET")
+        request.start_ns, request.end = (minute if wall is None else wall) * MINUTE, start + (seconds or 0.0)
         request.route, request.error, request.status = route, error, 200
         for _ in range(children):
-            request.add_child("GET", 5.0, 5.1, {})
+            request.add_child("GET", start, start + 0.1, {})
         if raised is not None:
             self.tail.failed(request, raised)
         self.tail.ended(request, seconds, http_scope("/a"))
@@ -230,6 +232,24 @@ def test_a_request_that_began_in_an_earlier_minute_does_not_open_that_minute_aga
     for minute in (11, 10, 11, 10):
         kept.ends(minute=minute)
     assert kept.reasons == {"first": 1}
+
+
+def test_minutes_go_on_when_the_wall_clock_was_set_back() -> None:
+    kept = Kept()
+    for minute, wall in ((11, 5_000), (12, 12), (13, 13)):
+        kept.ends(minute=minute, wall=wall)
+    assert kept.reasons == {"first": 3}
+
+
+def test_an_error_that_its_group_leaves_no_room_does_not_stand_for_its_band() -> None:
+    kept = Kept(random_trace_share=0)
+    for _ in range(15):
+        kept.ends(error="ValueError", raised=raised())
+    kept.ends(seconds=0.1, error="ValueError", raised=raised())
+    for _ in range(3):
+        kept.ends(seconds=0.1)
+    assert [(trace.reason, trace.measured) for trace in kept.traces[10:]] == [("first", 0.1)]
+    assert kept.dropped == {"error_group": 6, "not_chosen": 2}
 
 
 def test_an_answer_that_says_it_failed_is_grouped_by_its_endpoint() -> None:

@@ -14,6 +14,9 @@ RANDOM_A_MINUTE: Final = 60
 OF_A_GROUP: Final = 20
 """One error group has at most a twentieth of the minute's traces, one endpoint half of them."""
 
+GROUP_IS_FULL: Final = "error_group"
+"""Why there is no room for an error while there is for others."""
+
 Endpoint = tuple[str, str | None]
 
 
@@ -44,7 +47,7 @@ class Allowance:
         if self._endpoints[endpoint] >= self._of_endpoint:
             return "endpoint"
         if reason == "error" and self._groups[group] >= self._of_group:
-            return "error_group"
+            return GROUP_IS_FULL
         if reason == "random" and self._random >= RANDOM_A_MINUTE:
             return "random"
         self._kept += 1

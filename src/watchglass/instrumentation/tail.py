@@ -10,12 +10,12 @@ https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import frexp
+from math import frexp, inf
 from typing import Any, Final, Protocol
 
 from watchglass import meters
 from watchglass.instrumentation import attributes
-from watchglass.instrumentation.allowance import Allowance
+from watchglass.instrumentation.allowance import GROUP_IS_FULL, Allowance
 from watchglass.instrumentation.error_groups import ErrorGroups, counted
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.request import Child, Request, new_span_id
@@ -32,7 +32,9 @@ ABANDONED = frozenset({CLIENT_DISCONNECT, "asyncio.exceptions.CancelledError"})
 NOT_CHOSEN: Final = "not_chosen"
 """Why most traces are not kept: nothing is special about them."""
 
-_MINUTE_NS = 60_000_000_000
+_MINUTE = 60.0
+"""Of the recorder's clock, which nobody sets back."""
+
 _RANDOM_BITS = (1 << 56) - 1
 _FASTEST, _FASTEST_SECONDS = -9, 2.0**-9
 """All below two milliseconds is one band, what is above has one per power of two."""
@@ -73,7 +75,7 @@ class Tail:
         self._seen = recorder.counter(meters.TRACES_SEEN)
         self._passed_over = recorder.counter(meters.TRACES_DROPPED, (NOT_CHOSEN,))
         self._considered = 0
-        self._minute = 0
+        self._minute = -inf
         self._endpoints: dict[tuple[str, str | None], _Endpoint] = {}
         recorder.before_collect(self._count)
 
@@ -88,7 +90,7 @@ class Tail:
         if self._ended_too is not None:
             request.path, request.span = scope["path"], None
             self._ended_too(request)
-        minute = request.start_ns // _MINUTE_NS
+        minute = request.end // _MINUTE
         if minute > self._minute:
             self._minute = minute
             self._endpoints = {}
@@ -101,8 +103,9 @@ class Tail:
             band = frexp(seconds)[1] if seconds > _FASTEST_SECONDS else _FASTEST
             slow = seconds >= endpoint.slow
         if request.error is not None or slow or band not in endpoint.bands or self._is_random(request):
-            self._consider(request, seconds, scope, self._reason(request, slow, band not in endpoint.bands))
-            endpoint.bands.add(band)
+            refused = self._consider(request, seconds, scope, self._reason(request, slow, band not in endpoint.bands))
+            if refused != GROUP_IS_FULL:  # which is no word about the others of its band
+                endpoint.bands.add(band)
 
     def _endpoint(self, key: tuple[str, str | None]) -> _Endpoint:
         return self._endpoints.setdefault(key, _Endpoint(self._slowness.limit(key)))
@@ -121,18 +124,21 @@ class Tail:
             return "slow"
         return "first" if first else "random" if self._is_random(request) else None
 
-    def _consider(self, request: Request, seconds: float | None, scope: Mapping[str, Any], reason: str | None) -> None:
-        """Keep a trace that is worth it, or count why there is no room."""
+    def _consider(
+        self, request: Request, seconds: float | None, scope: Mapping[str, Any], reason: str | None
+    ) -> str | None:
+        """Keep a trace that is worth it, or count why there is no room and say it."""
         if reason is None:
-            return
+            return None
         self._considered += 1
         weight = 2_000 + 1_500 * len(request.children)
         refused = self._allowance.take(reason, (request.method, request.route), request.error_group, weight)
         if refused is not None:
             self._recorder.counter(meters.TRACES_DROPPED, (refused,)).add()
-            return
+            return refused
         self._recorder.counter(meters.TRACES_KEPT, (reason,)).add()
         self._offer(trace_of(request, scope, reason, seconds))
+        return None
 
     def _count(self) -> None:
         """Say of how many traces nobody thought twice."""
