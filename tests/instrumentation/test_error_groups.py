@@ -124,6 +124,18 @@ def test_idle_groups_make_room_and_lose_nothing() -> None:
     assert len(groups._groups) == 0
 
 
+def test_a_group_that_comes_back_is_not_the_one_that_left() -> None:
+    clock = Clock()
+    groups = ErrorGroups(stack=exception_text, clock=clock)
+    told = []
+    for pause in (0.0, IDLE + 1, 1.0, 1.0):
+        clock.now += pause
+        if pause != IDLE + 1:
+            groups.of_exception(error_in(PLACE, "place(1)"), "ValueError")
+        told += [(one.count, bool(one.stack)) for one in groups.take()]
+    assert told == [(1, True), (1, True), (1, False)], "its stack is put into words once a minute at most"
+
+
 def test_a_failure_of_ours_costs_nothing_but_the_count(monkeypatch: Any) -> None:
     monkeypatch.setattr(error_groups.guard, "strict", False)
     assert error_groups.counted(None, ValueError(), "ValueError") is None  # type: ignore[arg-type]

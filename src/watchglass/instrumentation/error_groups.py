@@ -89,7 +89,8 @@ class ErrorGroups:
         taken = [_taken(group, group.count) for group in groups if group.count > group.taken]
         idle = self._clock() - IDLE
         for group in groups:
-            if group.last < idle and self._groups.pop(group.id, None) is not None:
+            if group.last < idle and self._groups.get(group.id) is group:
+                del self._groups[group.id]
                 self._leaving.append(group)  # somebody may be counting in it at this moment
         return taken
 
