@@ -7,10 +7,19 @@ import threading
 import time
 from typing import Any
 
-from watchglass.instrumentation.black_box import A_CHILD, A_REQUEST, BlackBox, described, running, stacks
+from pydantic import SecretStr
+
+from watchglass.instrumentation.black_box import A_CHILD, A_REQUEST, MOST_SPANS, BlackBox, described, running, stacks
 from watchglass.instrumentation.request import Request
 from watchglass.records import LogRecord
 from watchglass.settings import Settings
+
+STORE = SecretStr("postgresql://shop@127.0.0.1/shop")
+
+
+class Unknown:
+    def known(self) -> dict[str, Any]:
+        return {"url.path": "/items/1"}
 
 
 def ended(number: int = 1, at: float | None = None, children: int = 0) -> Request:
@@ -84,11 +93,7 @@ def test_a_request_that_runs_is_described_until_now() -> None:
     request = ended(children=1)
     request.end = 0.0
 
-    class Exchange:
-        def known(self) -> dict[str, Any]:
-            return {"url.path": "/items/1"}
-
-    told = running(request, Exchange(), 107.0)
+    told = running(request, Unknown(), 107.0)
     assert told["spans"][0]["duration_ns"] == 7_000_000_000
     assert told["spans"][0]["attributes"]["url.path"] == "/items/1"
     assert described(request, 107.0)["spans"][0]["attributes"]["http.route"] == "/items/{item}"
@@ -113,4 +118,19 @@ def test_stacks_say_what_each_thread_does_and_no_variable() -> None:
 
 
 def test_it_can_be_left_out() -> None:
-    assert not BlackBox(Settings(black_box_seconds=0)).active
+    assert not BlackBox(Settings(black_box_seconds=0, database_url=STORE)).active
+
+
+def test_nothing_is_held_where_no_store_could_have_it() -> None:
+    assert not BlackBox(Settings()).active
+    assert BlackBox(Settings(database_url=STORE)).active
+
+
+def test_what_runs_is_told_with_the_work_that_was_done_last() -> None:
+    request = ended(children=3 * MOST_SPANS)
+    request.end = 0.0
+    told = running(request, Unknown(), 107.0)
+    root, *others = told["spans"]
+    assert root["kind"] == "server"
+    assert [span["name"] for span in others] == [f"SELECT {number}" for number in range(2 * MOST_SPANS, 3 * MOST_SPANS)]
+    assert told["dropped_spans"] == 2 * MOST_SPANS

@@ -32,6 +32,9 @@ FOR_LOGS: Final = 0.25
 
 MAX_FRAMES: Final = 50
 
+MOST_SPANS: Final = 100
+"""Spans of a request that runs that are told beside its own: those that ended last."""
+
 _PATH = 1_024
 
 
@@ -43,7 +46,7 @@ class BlackBox:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.seconds = settings.black_box_seconds
-        self.active = self.seconds > 0
+        self.active = self.seconds > 0 and settings.store_dsn is not None
         self._key = settings.redaction_key
         self._clock = clock
         self._most = settings.black_box_bytes * (1 - FOR_LOGS)
@@ -114,7 +117,10 @@ def running(request: Request, handled: Handled, until: float) -> dict[str, Any]:
     known: dict[str, Any] = {}
     with guard.protected("black box"):
         known = handled.known()
-    return described(request, until, known)
+    told = described(request, until, known)
+    root, *children = told["spans"]
+    left_out = max(0, len(children) - MOST_SPANS)
+    return told | {"spans": [root, *children[left_out:]], "dropped_spans": told["dropped_spans"] + left_out}
 
 
 def described(request: Request, until: float = 0.0, known: Mapping[str, Any] | None = None) -> dict[str, Any]:

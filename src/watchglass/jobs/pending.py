@@ -37,8 +37,7 @@ EVERY: Final = 5.0
 """Seconds after which those that go on running are noted again, with what was done for them meanwhile."""
 
 MOST: Final = 100
-MOST_SPANS: Final = 100
-"""Requests of a process, and spans of each, that are noted: those that began first, and those that ended last."""
+"""Requests of a process that are noted: those that began first."""
 
 
 class PendingRequests:
@@ -57,7 +56,7 @@ class PendingRequests:
 
     async def run(self) -> None:
         """Look for as long as the pipeline runs; at the end, whatever still runs is being let go in order."""
-        noted: set[int] = set()
+        noted: set[int] | None = None  # not known: what failed before may have left some there
         written = 0.0
         try:
             while True:
@@ -92,8 +91,7 @@ async def note(connection: Connection, instance: str, running: Sequence[Running]
 
 
 def _row(request: Request, handled: Handled, until: float) -> tuple[Any, ...]:
-    root, *children = described_now(request, handled, until)["spans"]
-    spans = [root, *children[-MOST_SPANS:]]
+    spans = described_now(request, handled, until)["spans"]
     return (
         bytes.fromhex(request.trace_hex),
         bytes.fromhex(request.span_hex),
