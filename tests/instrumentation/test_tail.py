@@ -40,13 +40,14 @@ class Kept:
         parent: int | None = None,
         sampled: bool = True,
         children: int = 0,
+        text: str = "",
     ) -> Request:
         start = 60.0 * minute
         request = Request(trace_id, 2, parent, sampled, start, "GET")
         request.start_ns, request.end = (minute if wall is None else wall) * MINUTE, start + (seconds or 0.0)
         request.route, request.error, request.status = route, error, 200
         for _ in range(children):
-            request.add_child("GET", start, start + 0.1, {})
+            request.add_child("GET", start, start + 0.1, {"db.query.text": text})
         if raised is not None:
             self.tail.failed(request, raised)
         self.tail.ended(request, seconds, http_scope("/a"))
@@ -218,6 +219,14 @@ def test_traces_of_a_minute_are_bounded_in_bytes() -> None:
         kept.ends(error="ValueError", children=500)
     kept.ends(error="ValueError")
     assert [len(trace.spans) for trace in kept.traces] == [501, 501, 1]
+    assert kept.dropped == {"trace_bytes_per_minute": 3}
+
+
+def test_long_statements_count_as_what_they_are() -> None:
+    kept = Kept(trace_bytes_per_minute=4 * 2**20)
+    for _ in range(5):
+        kept.ends(error="ValueError", children=500, text="SELECT" + " x" * 997)
+    assert len(kept.traces) == 2
     assert kept.dropped == {"trace_bytes_per_minute": 3}
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+import zlib
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
 
 from support.pipelines import fetch, process, until
 from watchglass.exporters.pipeline import Pipeline
-from watchglass.instrumentation.black_box import BlackBox
+from watchglass.instrumentation.black_box import BlackBox, Held
 from watchglass.instrumentation.error_groups import ErrorGroups
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.request import Request
-from watchglass.jobs.black_box import MOST_PACKED, Freezer, running_statements
+from watchglass.jobs.black_box import MOST_PACKED, Freezer, pack, running_statements
 from watchglass.meters import INCIDENTS
 from watchglass.records import LogRecord
 from watchglass.settings import Settings
@@ -80,6 +83,17 @@ def test_what_does_not_fit_is_left_out_and_counted(made: Made, store_url: str) -
     made.pipeline.flush_now(60)
     [row] = fetch(store_url, "SELECT pg_column_size(content) AS size FROM watchglass.incidents")
     assert row["size"] < 3.5 * 2**20
+
+
+def test_what_cannot_be_packed_in_time_is_left_out_and_counted() -> None:
+    def slowly(number: int) -> dict[str, int]:
+        time.sleep(0.01)
+        return {"number": number}
+
+    packed, counts = pack(Held(deque(range(5_000)), slowly), MOST_PACKED, time.monotonic() + 0.1)
+    assert 0 < counts["held"] < 5_000
+    assert counts["held"] + counts["left_out"] == 5_000
+    assert json.loads(zlib.decompress(packed).split()[0]) == {"number": 4_999}
 
 
 def test_it_waits_for_a_store_that_is_away(store_url: str) -> None:

@@ -38,6 +38,20 @@ MOST_SPANS: Final = 100
 _PATH = 1_024
 
 
+class Held:
+    """What a box held at a moment, newest first, as documents; each is made when it is asked for."""
+
+    def __init__(self, held: deque[Any], document: Callable[[Any], dict[str, Any]]) -> None:
+        self._held = held
+        self._document = document
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(self._document, reversed(self._held))
+
+
 class BlackBox:
     """`request` and `log` are told by the threads of the service. `clock` gives unix seconds.
 
@@ -83,13 +97,13 @@ class BlackBox:
         while self._logs and self._logs[0].time_ns < since:
             self._drop_log()
 
-    def requests(self) -> Iterator[dict[str, Any]]:
-        """The requests that it holds, newest first, as documents."""
-        return (self._document(request) for request in reversed(self._requests.copy()))
+    def requests(self) -> Held:
+        """The requests that it holds."""
+        return Held(self._requests.copy(), self._document)
 
-    def logs(self) -> Iterator[dict[str, Any]]:
-        """The log lines that it holds, newest first, as documents."""
-        return (_line(record) for record in reversed(self._logs.copy()))
+    def logs(self) -> Held:
+        """The log lines that it holds."""
+        return Held(self._logs.copy(), _line)
 
     def _drop_request(self) -> None:
         with suppress(IndexError):  # another thread was faster

@@ -131,7 +131,7 @@ class Tail:
         if reason is None:
             return None
         self._considered += 1
-        weight = 2_000 + 1_500 * len(request.children)
+        weight = 2_000 + sum(map(_weight, request.children))
         refused = self._allowance.take(reason, (request.method, request.route), request.error_group, weight)
         if refused is not None:
             self._recorder.counter(meters.TRACES_DROPPED, (refused,)).add()
@@ -153,6 +153,11 @@ class _Endpoint:
     def __init__(self, slow: float) -> None:
         self.slow = slow
         self.bands: set[int] = set()
+
+
+def _weight(child: Child) -> int:
+    """The bytes of a span, about: the text of its statement is most of a long one."""
+    return 1_000 + max(500, len(child.attributes.get("db.query.text") or ""))
 
 
 def trace_of(request: Request, scope: Mapping[str, Any], reason: str, seconds: float | None = None) -> Trace:

@@ -14,8 +14,9 @@ import secrets
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
+from math import inf
 from typing import Any, Final, Literal
 
 from watchglass import guard, redaction, sql
@@ -23,7 +24,7 @@ from watchglass.analysis.bursts import Bursts
 from watchglass.errors import WatchglassError
 from watchglass.exporters.gently import gently
 from watchglass.exporters.pipeline import Pipeline
-from watchglass.instrumentation.black_box import BlackBox, running, stacks
+from watchglass.instrumentation.black_box import BlackBox, Held, running, stacks
 from watchglass.instrumentation.error_groups import ErrorGroups
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.request import Request
@@ -43,6 +44,8 @@ LOOK_SECONDS: Final = 2.5
 MOST_OPEN: Final = 200
 _TITLE = 300
 _SECONDS = 2.0
+_LAST_SECONDS = 1.0
+"""How long an ending process packs: what is not done when its last flush begins is lost."""
 
 
 class Freezer:
@@ -86,7 +89,7 @@ class Freezer:
     def _freeze_at_the_end(self, title: str) -> None:
         try:
             with guard.protected("black box"):
-                self.freeze_now("sigterm", title)
+                self.freeze_now("sigterm", title, seconds=_LAST_SECONDS)
         finally:
             self._last_words.set()
 
@@ -95,12 +98,14 @@ class Freezer:
         statements = await running_statements(self._settings) if self._box.active else []
         return await asyncio.to_thread(self.freeze_now, reason, title, statements)
 
-    def freeze_now(self, reason: Reason, title: str, statements: Sequence[dict[str, Any]] = ()) -> Incident | None:
-        """The same, of the process alone. It takes a moment: not on the service's event loop."""
+    def freeze_now(
+        self, reason: Reason, title: str, statements: Sequence[dict[str, Any]] = (), seconds: float = inf
+    ) -> Incident | None:
+        """The same, of the process alone, as far as it is packed in `seconds`. Not on the service's event loop."""
         if not self._box.active:
             return None
         now = time.time()
-        content = self._content(statements)
+        content = self._content(statements, seconds)
         title = redaction.text(title, self._settings.redaction_key, _TITLE)
         incident = Incident(secrets.token_hex(8), now, reason, title, now - self._box.seconds, now, content)
         self._pipeline.offer_incident(incident)
@@ -117,12 +122,13 @@ class Freezer:
                 await self.freeze("error_burst", f"{number} requests failed within a minute.")
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _content(self, statements: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def _content(self, statements: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
+        began = time.monotonic()
         threads = stacks()
         until = self._recorder.clock()
         under_way = [running(*one, until) for one in islice(self._open().items(), MOST_OPEN)]
-        logs, of_logs = pack(self._box.logs(), MOST_PACKED // 4)
-        requests, of_requests = pack(self._box.requests(), MOST_PACKED - len(logs))
+        logs, of_logs = pack(self._box.logs(), MOST_PACKED // 4, began + seconds / 4)
+        requests, of_requests = pack(self._box.requests(), MOST_PACKED - len(logs), began + seconds)
         me = self._pipeline.instance
         return {
             "format": FORMAT,
@@ -136,17 +142,19 @@ class Freezer:
         }
 
 
-def pack(documents: Iterable[dict[str, Any]], most: int) -> tuple[bytes, dict[str, int]]:
-    """Documents as packed lines of at most about `most` bytes; how many they are, and how many found no room."""
+def pack(documents: Held, most: int, end: float = inf) -> tuple[bytes, dict[str, int]]:
+    """Documents as packed lines of at most about `most` bytes, made before `end` on the monotonic clock.
+
+    With how many they are, and how many found no room or time.
+    """
     press = zlib.compressobj(6)
-    packed, counts = bytearray(), {"held": 0, "left_out": 0}
+    packed, held = bytearray(), 0
     for document in gently(documents):
-        if len(packed) >= most:
-            counts["left_out"] += 1
-            continue
         packed += press.compress(json.dumps(document, separators=(",", ":"), default=str).encode() + b"\n")
-        counts["held"] += 1
-    return bytes(packed + press.flush()), counts
+        held += 1
+        if len(packed) >= most or time.monotonic() >= end:
+            break
+    return bytes(packed + press.flush()), {"held": held, "left_out": len(documents) - held}
 
 
 async def running_statements(settings: Settings) -> list[dict[str, Any]]:
