@@ -6,13 +6,15 @@ import asyncio
 import gc
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import psutil
 import pytest
 
-from watchglass import meters
+from watchglass import guard, meters
 from watchglass.instrumentation import runtime
+from watchglass.instrumentation.lag import MeanLag
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.runtime import RuntimeInstrumentor
 from watchglass.meters import Meter
@@ -96,6 +98,22 @@ async def test_a_blocked_loop_shows_as_lag(recorder: Recorder, instrumentor: Run
     await asyncio.sleep(runtime.TICK * 2)
     [later] = states(recorder, meters.EVENT_LOOP_LAG)
     assert later.count == lag.count
+
+
+async def test_an_error_of_ours_does_not_reach_the_loop_nor_end_the_watching(
+    instrumentor: RuntimeInstrumentor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    monkeypatch.setattr(guard, "strict", False)
+    monkeypatch.setattr(guard, "errors", Counter())
+    monkeypatch.setattr(MeanLag, "looked", lambda *_: 1 / 0)
+    instrumentor.watch_loop()
+    async with asyncio.timeout(30):
+        while guard.errors["runtime"] < 2:
+            await asyncio.sleep(runtime.TICK)
+    instrumentor.leave_loop()
+    assert reported == []
 
 
 async def test_a_watched_loop_keeps_no_handle_after_uninstrumenting(

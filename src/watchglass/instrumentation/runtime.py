@@ -131,7 +131,8 @@ class LoopWatch:
 
     def _tick(self) -> None:
         if self.active:
-            self._record(max(0.0, time.perf_counter() - self.expected))
+            with guard.protected("runtime"):
+                self._record(max(0.0, time.perf_counter() - self.expected))
             self._timer = self._next()
 
 
