@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
+import pytest
+
 from watchglass.instrumentation import error_groups
 from watchglass.instrumentation.error_groups import FRESH, IDLE, MOST, OVERFLOW, ErrorGroups, frame_of
 from watchglass.instrumentation.exceptions import exception_text
@@ -53,6 +56,19 @@ def test_the_frame_is_the_innermost_of_the_applications_own() -> None:
     assert frame_of(error_in("import json\ndef read():\n    json.loads('{')", "read()")) == "shop.orders:read"
     assert frame_of(error_in(PLACE, "place(1)", "__main__")) == "orders:place"
     assert frame_of(ValueError("never raised")) == ""
+
+
+async def test_compiled_code_of_a_library_is_not_the_applications_own(database_url: str) -> None:
+    async def place() -> None:
+        await connection.fetchval("SELECT 1 / $1::integer", 0)
+
+    connection = await asyncpg.connect(database_url)
+    try:
+        with pytest.raises(asyncpg.DivisionByZeroError) as raised:
+            await place()
+    finally:
+        await connection.close()
+    assert frame_of(raised.value).endswith(".<locals>.place")
 
 
 def test_a_group_of_one_exception_is_that_one() -> None:

@@ -123,7 +123,11 @@ def frame_of(error: BaseException) -> str:
     step, found, innermost = error.__traceback__, None, None
     while step is not None:
         innermost = step.tb_frame
-        if _is_own(innermost.f_code.co_filename, str(innermost.f_globals.get("__name__", ""))):
+        variables = innermost.f_globals
+        module, file = str(variables.get("__name__", "")), str(variables.get("__file__", ""))
+        if _is_own(innermost.f_code.co_filename, module) and _is_own(
+            file, module
+        ):  # compiled code has no path of its own
             found = innermost
         step = step.tb_next
     frame = found or innermost
