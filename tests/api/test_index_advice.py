@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 
 from support.databases import execute
 from support.past import Process, browser, log_in, request
@@ -64,6 +65,35 @@ async def test_a_slow_statement_gets_its_index_by_its_shape_alone(
     assert "42P01" in missing["note"]
     assert "cut off" in cut["note"]
     assert answer["sentence"] == "5 statements looked at: there is advice for 2."
+
+
+async def test_once_an_advised_index_is_there_before_and_since_are_told(
+    api: httpx.AsyncClient, process: Start, store_url: str, now: float
+) -> None:
+    execute(store_url, SHOP)
+    one, half = process(now - HOUR), now - HOUR / 2
+    await one.live(now - HOUR, half, lambda recorder: called(recorder, SLOW, 2.0, 3))
+    [advised] = (await ask(api, ADVICE))["statements"][0]["indexes"]
+    assert (await ask(api, ADVICE))["built"] == []
+    execute(store_url, advised["statement"])
+    answer = await ask(api, ADVICE)
+    assert answer["statements"][0]["indexes"] == []
+    [built] = answer["built"]
+    assert (built["statement"], built["before"]["calls"]) == (advised["statement"], 90)
+    assert built["before"]["p95"] == pytest.approx(2.0, rel=0.03)
+    assert "not called since" in built["sentence"]
+
+    execute(store_url, f"UPDATE watchglass.advice SET built_at = to_timestamp({half})")
+    await one.live(half, now, lambda recorder: called(recorder, SLOW, 0.01, 5))
+    [built] = (await ask(api, ADVICE))["built"]
+    assert built["after"]["calls"] == 150
+    assert built["after"]["p95"] == pytest.approx(0.01, rel=0.03)
+    assert built["sentence"] == "P95 was 2 s before the index, and is 10 ms since, of 150 calls."
+
+    execute(store_url, "DROP INDEX orders_reference_idx")
+    answer = await ask(api, ADVICE)
+    assert answer["built"] == []
+    assert [index["statement"] for index in answer["statements"][0]["indexes"]] == [advised["statement"]]
 
 
 async def test_one_statement_can_be_asked_for_and_the_rest_is_counted(

@@ -85,7 +85,7 @@ async def test_what_postgresql_would_not_use_is_not_advised(shop_url: str) -> No
     database = Database(shop_url)
     facts = await database.ask(lambda fetch: relations.facts(fetch, []))
     await database.close()
-    useless = Advice("", "btree", (), "", "CREATE INDEX ON public.orders (total)", "", 1e6, 1.0, 1, "")
+    useless = Advice("", "btree", (), (), "", "CREATE INDEX ON public.orders (total)", "", 1e6, 1.0, 1, "")
     kept, note = await verify(Explainer(shop_url), BY_REFERENCE, None, [useless], facts[1])
     assert (kept, note) == ([], None)
 

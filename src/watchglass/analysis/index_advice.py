@@ -36,15 +36,16 @@ TRIGRAMS_SCHEMA = "public"
 class Advice:
     """An index that would help one statement.
 
-    `statement` is what an administrator runs, `definition` the same without CONCURRENTLY, for a transaction. Costs are
-    the whole statement's, in PostgreSQL's units, without and with all indexes that are advised for it; `basis` is
-    verified where PostgreSQL planned with it, estimated where its formulas were applied here. `extension` has to be
-    created first. `superseded` are indexes whose keys this one begins with.
+    `shapes` are its keys as they are compared. `statement` is what an administrator runs, `definition` the same without
+    CONCURRENTLY, for a transaction. Costs are the whole statement's, in PostgreSQL's units, without and with all
+    indexes that are advised for it; `basis` is verified where PostgreSQL planned with it, estimated where its formulas
+    were applied here. `extension` has to be created first. `superseded` are indexes whose keys this one begins with.
     """
 
     table: str
     method: str
     keys: tuple[str, ...]
+    shapes: tuple[str, ...]
     statement: str
     definition: str
     reason: str
@@ -122,6 +123,13 @@ def covers(index: Index, candidate: Candidate) -> bool:
     return index.shapes[first:length] == candidate.shapes[first:] and same_class
 
 
+def is_built(method: str, shapes: Sequence[str], indexes: Iterable[Index]) -> bool:
+    """Whether an index that was advised is there."""
+    return any(
+        index.serves and index.method == method and index.shapes[: len(shapes)] == tuple(shapes) for index in indexes
+    )
+
+
 def _cost_without(scan: Scan, candidate: Candidate) -> float:
     return scan.sorted_cost if candidate.sorted and scan.sorted_cost is not None else scan.cost * scan.fraction
 
@@ -139,6 +147,7 @@ def _advice(use: Use, candidate: Candidate, before: float, after: float, facts: 
         relation.quoted,
         candidate.method,
         candidate.keys,
+        candidate.shapes,
         f"CREATE INDEX CONCURRENTLY ON {target}",
         f"CREATE INDEX ON {target}",
         _reason(relation, candidate),

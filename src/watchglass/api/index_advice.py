@@ -14,7 +14,7 @@ from watchglass.analysis.index_advice import Advice
 from watchglass.analysis.index_usage import Superfluous
 from watchglass.analysis.rewrites import Rewrite, n_plus_one
 from watchglass.analysis.shapes import as_statement
-from watchglass.api import words
+from watchglass.api import built_indexes, words
 from watchglass.api.answers import Statement
 from watchglass.api.asking import Asked, Parameters
 from watchglass.api.index_advice_answers import (
@@ -54,6 +54,7 @@ async def suggestions(asked: Asked, parameters: SuggestionsParameters) -> Sugges
     slow = await slow_statements(asked, SlowStatementsParameters(limit=200))
     wanted = [one for one in slow.statements if one.text and _is_asked_for(one.text, parameters)]
     repeated = await calls_per_request(asked, wanted)
+    await built_indexes.look(asked, _database(asked))
     found = await _looked_at(asked, wanted[: parameters.limit], repeated)
     helped = sum(bool(one.indexes or one.rewrites) for one in found)
     sentence = f"{words.plural(len(found), 'statement')} looked at: there is advice for {helped}."
@@ -63,6 +64,7 @@ async def suggestions(asked: Asked, parameters: SuggestionsParameters) -> Sugges
         looked_at=len(found),
         more=len(wanted) - len(found) + slow.more,
         statements=found,
+        built=await built_indexes.built(asked, parameters.fingerprint),
     )
 
 
@@ -108,6 +110,7 @@ async def _looked_at(
         assert one.text
         text = as_statement(one.text)
         advised = await advise(database, explainer, text) if text else Advised(note=CUT_OFF)
+        await built_indexes.keep(asked, one, advised)
         found.append(_advice(one, advised, n_plus_one(*repeated.get(one.text, (0, 0)))))
     return found
 

@@ -56,12 +56,36 @@ class StatementAdvice(Model):
     note: str | None
 
 
+class MeasuredCalls(Model):
+    """Calls of one statement as the service's client saw them, in seconds; None where there were none."""
+
+    calls: int
+    p95: float | None
+    mean: float | None
+
+
+class BuiltIndex(Model):
+    """An index that was advised and is there since `built_at`, when it was found; `after` was measured since."""
+
+    fingerprint: str
+    text: str
+    statement: str
+    built_at: datetime
+    before: MeasuredCalls
+    after: MeasuredCalls
+    sentence: str
+
+
 class SuggestionsAnswer(Answer):
-    """Slow statements by impact, with advice. `looked_at` were planned; `more` were not, for there are many."""
+    """Slow statements by impact, with advice. `looked_at` were planned; `more` were not, for there are many.
+
+    `built` are indexes that were advised and are there now.
+    """
 
     looked_at: int
     more: int
     statements: list[StatementAdvice]
+    built: list[BuiltIndex]
 
 
 class SuperfluousIndex(Model):

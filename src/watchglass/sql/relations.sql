@@ -16,7 +16,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LIMIT 50;
 
 -- name: relations_columns
--- The columns of these tables, with what ANALYZE saw; null where it saw nothing, or the role may not read the column.
+-- The columns of these tables ($2: their names), with what ANALYZE saw; null where it saw nothing, or the role may not read the column.
 -- https://www.postgresql.org/docs/current/view-pg-stats.html
 SELECT
     a.attrelid::bigint AS oid, a.attname AS name, pg_catalog.quote_ident(a.attname) AS quoted,
@@ -31,8 +31,11 @@ JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_database d ON d.datname = current_database()
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
-LEFT JOIN pg_catalog.pg_stats s
-    ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
+LEFT JOIN (
+    SELECT schemaname, tablename, attname, n_distinct, null_frac, avg_width, correlation
+    FROM pg_catalog.pg_stats
+    WHERE tablename = ANY ($2::name[]) AND NOT inherited
+) AS s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
 WHERE a.attrelid = ANY ($1::bigint[]::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum
 LIMIT 5000;
@@ -91,10 +94,8 @@ SELECT
     pg_catalog.format('%I.%I', n.nspname, t.relname) AS quoted_table,
     pg_catalog.format('%I.%I', n.nspname, c.relname) AS quoted, i.indexrelid::bigint AS oid,
     m.amname AS method,
-    ARRAY(
-        SELECT concat_ws(' ', i.indkey[k], i.indclass[k], i.indcollation[k], i.indoption[k])
-        FROM generate_series(0, i.indnkeyatts - 1) AS k ORDER BY k
-    ) AS keys,
+    i.indkey::text AS columns, i.indclass::text AS classes, i.indcollation::text AS collations,
+    i.indoption::text AS options,
     i.indnatts - i.indnkeyatts AS included,
     i.indexprs::text AS expressions, i.indpred::text AS predicate,
     i.indisunique AS "unique", i.indisprimary AS "primary", k.conname AS "constraint",

@@ -22,6 +22,7 @@ MOST_TABLES = 20
 """Tables of one statement that are looked up."""
 
 MOST_INDEXES = 20_000
+_OF_KEYS = ("columns", "classes", "collations", "options")
 _ROWS_A_PAGE = 50.0
 """Of a table that was never analyzed."""
 
@@ -59,7 +60,7 @@ async def facts(fetch: Fetch, names: Iterable[str]) -> tuple[Facts, Server]:
     server = await _server(fetch)
     tables = await fetch(queries["relations_named"], list(dict.fromkeys(names))[:MOST_TABLES])
     oids = sorted({row["oid"] for row in tables})
-    columns = await fetch(queries["relations_columns"], oids)
+    columns = await fetch(queries["relations_columns"], oids, sorted({row["name"] for row in tables}))
     indexes = await fetch(queries["relations_indexes"], oids)
     found = {row["written"]: _relation(row, columns, indexes) for row in tables}
     return Facts(found, server.trigrams, server.trigrams_available, server.counted_seconds), server
@@ -82,7 +83,9 @@ async def _server(fetch: Fetch) -> Server:
 
 
 def _use(row: Any) -> IndexUse:
-    return IndexUse(**{**row, "keys": tuple(row["keys"])})
+    parts = {name: str(row[name]).split() for name in _OF_KEYS}
+    keys = tuple(" ".join(key) for key in zip(*parts.values(), strict=False))  # columns of INCLUDE are no keys
+    return IndexUse(**{name: value for name, value in row.items() if name not in _OF_KEYS}, keys=keys)
 
 
 def _relation(row: Any, columns: Sequence[Any], indexes: Sequence[Any]) -> Relation:
