@@ -29,6 +29,7 @@ _SIGNED = re.compile(r"\b(?:digest\s{1,3}(?=username=)|aws4-hmac-sha256\s{1,3})(
 _CREDENTIALS = re.compile(r".[^\s]*[0-9A-Z=+_~]|[^\s]{20}")
 _SAID = re.compile(
     r"(?:pass(?:word|wd|phrase|code)|secret|token|(?:api|access|secret|private|signing)[ _-]?key|credentials?|auth)"
+    r"(?:\s{1,3}for\s{1,3}[^\s:=]{1,40}+(?=\s{0,3}[:=]|\s{1,3}(?:is|was)\s))?"
     r"(?:\s{1,3}(?:is|was|were|of|->))?\s{0,3}[\s:=(\[<]\s{0,3}[\"'(<\[]{0,2}"
     r"(?P<value>(?=[^\W\d]{0,40}+[+/.~!@#$%^&*-]{0,9}+[0-9]|[^\W\d]{0,40}[+/.~!@#$%^&*-][\w+/.~!@#$%^&*-]{0,40}[0-9])"
     r"(?=[0-9+/.~!@#$%^&*_-]{0,60}[a-z])[\w+/.~!@#$%^&*-]{6,}+)(?!=*[\w=:(\[])"
