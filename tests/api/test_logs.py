@@ -28,6 +28,7 @@ from watchglass.api.app import create_app
 from watchglass.api.asking import Asked
 from watchglass.api.context import Context
 from watchglass.api.log_export import export
+from watchglass.api.logs import SEARCHER
 from watchglass.demo.servers import PostgreSQL
 from watchglass.records import Batch, Instance, LogRecord
 from watchglass.store.database import Database
@@ -330,6 +331,15 @@ async def test_a_file_is_made_piece_by_piece(
     asked = Asked.of(context(), {"range": "1h"})
     pieces = [piece async for piece in await export(asked, LogFilter(service="shop"), "csv")]
     assert max(len(list(csv.reader(io.StringIO(piece, newline="")))) for piece in pieces) == 100
+
+
+async def test_no_search_waits_for_an_export(filled: int, context: Callable[..., Context], connection: Any) -> None:
+    pieces = await export(Asked.of(context(), {"range": "1h"}), LogFilter(service="shop"), "csv")
+    rows = await connection.fetch("SELECT application_name FROM pg_stat_activity WHERE datname = current_database()")
+    names = {row["application_name"] for row in rows}
+    assert log_export.EXPORTER in names
+    assert SEARCHER not in names
+    assert len([piece async for piece in pieces]) > 1
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])

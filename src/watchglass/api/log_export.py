@@ -18,6 +18,9 @@ from watchglass.store.logs import LogFilter, Place
 
 Format = Literal["csv", "json"]
 
+EXPORTER = "watchglass exporter"
+"""The application_name of the connection for exports: nobody's search waits for one."""
+
 CHUNK = 1_000
 """Lines of one question to the store, and of one piece of the file."""
 
@@ -36,7 +39,7 @@ async def export(asked: Asked, wanted: LogFilter, form: Format) -> AsyncIterator
 
 async def _chunks(asked: Asked, wanted: LogFilter) -> AsyncIterator[list[LogLine]]:
     """All lines, the newest first; at least one chunk."""
-    search, (start, end) = search_of(asked), bounds_of(asked)
+    search, (start, end) = search_of(asked, EXPORTER), bounds_of(asked)
     place: Place | None = None
     while True:
         page = await search.before(wanted, start, end, CHUNK, place, _CHUNK_SECONDS)

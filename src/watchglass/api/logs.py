@@ -18,7 +18,7 @@ from watchglass.meters import WATCHGLASS_DROPPED
 from watchglass.store.logs import LogFilter, LogPage, LogSearch, Place
 
 SEARCHER = "watchglass searcher"
-"""The application_name of the connection for searches and exports."""
+"""The application_name of the connection for searches."""
 
 AHEAD = timedelta(minutes=5)
 """How far ahead of the database's clock a line may be dated."""
@@ -82,9 +82,9 @@ def wanted_of(asked: Asked, query: Mapping[str, str]) -> LogFilter:
     return LiveFilters.of(query).within(asked.reader.service)
 
 
-def search_of(asked: Asked) -> LogSearch:
+def search_of(asked: Asked, application_name: str = SEARCHER) -> LogSearch:
     """The search, on a connection of its own."""
-    return LogSearch(asked.reader.database.beside(SEARCHER))
+    return LogSearch(asked.reader.database.beside(application_name))
 
 
 def bounds_of(asked: Asked) -> tuple[datetime, datetime]:
