@@ -33,7 +33,9 @@ from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.redis import RedisInstrumentor
 from watchglass.instrumentation.routes import clashes
 from watchglass.instrumentation.runtime import RuntimeInstrumentor
+from watchglass.instrumentation.slow_captures import SlowCaptures
 from watchglass.jobs.elected import ElectedJobs
+from watchglass.jobs.plans import Plans
 from watchglass.meters import WATCHGLASS_DROPPED
 from watchglass.settings import Settings
 
@@ -108,6 +110,8 @@ class House:
         self.recorder.before_retire(self.worker.retire)
         self.evidence.join(self.pipeline, self.exports.offer_trace)
         self.pipeline.run_on_loop(ElectedJobs(settings, self.pipeline, self.recorder).run)
+        self.plans = Plans(settings, SlowCaptures(settings.slow_statement_seconds), self.pipeline)
+        self.pipeline.run_on_loop(self.plans.run)
         self.runtime = RuntimeInstrumentor()
         self.budget = Budget(self.recorder, self.runtime.lag)
         self.own_threads = OwnThreads(self.recorder)
@@ -119,7 +123,7 @@ class House:
         self._serving = (0, 0)
         self.front = Front(settings, self.recorder, self.exports, self.worker, authorize, self._clashes)
         self.context, self.own_loop = self.front.context, self.front.own_loop
-        self.context.freeze = self.evidence.freezer.freeze
+        self.context.freeze, self.context.plans = self.evidence.freezer.freeze, self.plans
         self._instrument()
 
     def admit(self, app: App, inside: bool) -> App:
@@ -194,7 +198,9 @@ class House:
         self.worker.stop()
 
     def _instrument(self) -> None:
-        for instrumentor in (RedisInstrumentor(), AsyncPGInstrumentor(), self.contrib):
+        with guard.protected("instrument"):
+            AsyncPGInstrumentor().instrument(recorder=self.recorder, captures=self.plans.captures)
+        for instrumentor in (RedisInstrumentor(), self.contrib):
             with guard.protected("instrument"):
                 instrumentor.instrument(recorder=self.recorder)
         hearing = self.evidence.hearing

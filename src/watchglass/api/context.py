@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from watchglass.api.tokens import Tokens
 from watchglass.jobs.doctor.findings import Finding
+from watchglass.jobs.plans import Plans
 from watchglass.records import Collect, Incident
 from watchglass.settings import Settings
 from watchglass.store.access import Access
@@ -38,8 +39,8 @@ class Context:
     `reader` and `access` are None without a database; both are used on the loop that serves only. `render_metrics`
     takes an Accept header and gives the exposition and its content type; `collect` reads the meters of this process,
     `recorder` takes what is recorded by hand, and `freeze` freezes its black box (all None in `watchglass serve`);
-    `findings` is what doctor finds. `aside` says that it is not a process of the service that answers, but `watchglass
-    serve`.
+    `findings` is what doctor finds, `plans` gets the plans of slow statements. `aside` says that it is not a process of
+    the service that answers, but `watchglass serve`.
     """
 
     settings: Settings
@@ -53,6 +54,7 @@ class Context:
     aside: bool = False
     authorize: Authorize | None = None
     freeze: Freeze | None = None
+    plans: Plans | None = None
     clock: Callable[[], float] = time.time
     tokens: Tokens = field(init=False)
 

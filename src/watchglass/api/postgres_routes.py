@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.exceptions import HTTPException
 
 from watchglass.analysis.fingerprints import is_fingerprint
-from watchglass.api import paths
+from watchglass.api import paths, plan_routes
 from watchglass.api.asking import Asked
 from watchglass.api.statement import statement
 from watchglass.api.statement_answers import StatementAnswer, StatementsAnswer
@@ -26,6 +26,7 @@ Question = Annotated[Asked, Depends(_asked)]
 
 def add(router: APIRouter) -> None:
     """Have the router answer them."""
+    plan_routes.add(router)
 
     @router.get(
         f"{paths.API}/postgres/statements",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 import asyncpg
@@ -20,6 +21,7 @@ from watchglass.instrumentation.operations import Operation
 from watchglass.instrumentation.patching import Patches
 from watchglass.instrumentation.pools import Pools
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.instrumentation.slow_captures import SlowCaptures
 from watchglass.instrumentation.statements import Statement, Statements
 
 WATCHED: Final = ((0, 29), (1, 0))
@@ -41,8 +43,10 @@ class ObservedDatabase:
 class AsyncPGObserver:
     """What is known of the statements of a process."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, captures: SlowCaptures | None = None) -> None:
         self.clock = recorder.clock
+        self.slow_seconds = inf if captures is None else captures.threshold
+        self._captures = captures
         self.databases: dict[ObservedDatabase, None] = {}
         self._recorder = recorder
         self._statements: Statements[Operation] = Statements(self._operation)
@@ -64,6 +68,11 @@ class AsyncPGObserver:
         if len(self.databases) < _MAX_DATABASES:
             self.databases[ObservedDatabase(host, port, parameters.database, parameters.user)] = None
 
+    def slow(self, operation: Operation, query: str, values: Any, took: float, database: str | None) -> None:
+        """Have the plan of a statement asked for that took long; only queries have plans that may be asked for."""
+        if self._captures is not None and operation.attributes["db.operation.name"] == "SELECT":
+            self._captures.offer(query, operation.attributes.get("db.query.text"), values, took, database)
+
     def _operation(self, statement: Statement) -> Operation:
         return Operation(self._recorder, "postgresql", statement.operation, statement.summary, statement.text)
 
@@ -73,6 +82,8 @@ class AsyncPGObserver:
 
 class AsyncPGInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Measures asyncpg: `instrument(recorder=...)`, `uninstrument()`. One object, however often it is made.
+
+    `captures` is offered the statements that took long, with their parameters.
 
     `capture_parameters` keeps the values of parameters, redacted, in traces. Of connections that are open already,
     those of pools are heard from their next acquisition on, by their query loggers.
@@ -94,10 +105,10 @@ class AsyncPGInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         """What is known of the statements, while instrumented."""
         return self._observer
 
-    def _instrument(self, recorder: Recorder | None = None, **_: Any) -> None:
+    def _instrument(self, recorder: Recorder | None = None, captures: SlowCaptures | None = None, **_: Any) -> None:
         recorder = Recorder() if recorder is None else recorder
         self._patches = Patches()
-        self._observer = AsyncPGObserver(recorder)
+        self._observer = AsyncPGObserver(recorder, captures)
         self._logger = QueryLogger(self._observer)
         self._pools = Pools(recorder, self._logger.attach)
         if _can_be_watched():

@@ -135,7 +135,11 @@ class QueryLogger:
             if connection is None or own_work.get() or _is_own(connection, record.query):
                 return
             start = self._observer.clock() - record.elapsed
-            self._observer.operation(record.query).ended(start, record.exception)
+            operation = self._observer.operation(record.query)
+            took = operation.ended(start, record.exception)
+            if took >= self._observer.slow_seconds:
+                database = getattr(getattr(connection, "_params", None), "database", None)
+                self._observer.slow(operation, record.query, record.args, took, database)
         except Exception:
             caught(_PLACE)
 

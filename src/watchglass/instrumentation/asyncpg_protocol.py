@@ -10,7 +10,7 @@ from typing import Any
 from asyncpg.protocol.protocol import Protocol as AsyncpgProtocol
 
 from watchglass.guard import caught, own_work
-from watchglass.instrumentation.asyncpg_rounds import Execution, Fetch, Preparation, Rounds, Script, since
+from watchglass.instrumentation.asyncpg_rounds import Execution, Fetch, Observer, Preparation, Rounds, Script, since
 from watchglass.instrumentation.operations import Operation
 
 _PLACE = "instrumentation.asyncpg"
@@ -39,6 +39,7 @@ class WatchedProtocol(AsyncpgProtocol, Rounds):
         try:
             if self.observer is not None and not own_work.get():
                 self.observer.connected(connection)
+                self.database = connection._params.database
         except Exception:
             caught(_PLACE)
 
@@ -110,16 +111,26 @@ async def _fetch(
     try:
         result = await _EXECUTE(self, state, args, portal_name, limit, return_extra, timeout)
     except BaseException as error:
-        _executed(operation, start, error)
+        _executed(self, observer, operation, start, error, state, args)
         raise
-    _executed(operation, start, None)
+    _executed(self, observer, operation, start, None, state, args)
     return result
 
 
-def _executed(operation: Operation | None, start: float, error: BaseException | None) -> None:
+def _executed(
+    protocol: WatchedProtocol,
+    observer: Observer,
+    operation: Operation | None,
+    start: float,
+    error: BaseException | None,
+    state: Any,
+    args: Any,
+) -> None:
     try:
         if operation is not None:
-            operation.ended(start, error)
+            took = operation.ended(start, error)
+            if took >= observer.slow_seconds:
+                observer.slow(operation, state.query, args, took, protocol.database)
     except Exception:
         caught(_PLACE)
 

@@ -24,10 +24,13 @@ class Observer(Protocol):
     """Knows the clock and the operation of a text, and hears of connections."""
 
     clock: Callable[[], float]
+    slow_seconds: float
 
     def operation(self, query: str, prepared: bool = False) -> Operation: ...
 
     def connected(self, connection: Any) -> None: ...
+
+    def slow(self, operation: Operation, query: str, values: Any, took: float, database: str | None) -> None: ...
 
 
 class Rounds:
@@ -37,6 +40,9 @@ class Rounds:
     """Told of everything, if there is one."""
 
     capture_parameters: ClassVar[bool] = False
+
+    database: str | None = None
+    """The name of the connection's."""
 
     aside = 0
     """Above 0 while asyncpg works for itself."""
@@ -125,20 +131,23 @@ class Preparation:
 class Execution:
     """A statement; with a portal's name, the opening of a cursor."""
 
-    __slots__ = ("attributes", "observer", "operation", "portal", "start")
+    __slots__ = ("attributes", "observer", "operation", "portal", "query", "start", "values")
 
     def __init__(self, protocol: Rounds, observer: Observer, arguments: Arguments) -> None:
         state = _argument(arguments, 0, "state")
+        self.query, self.values = state.query, _argument(arguments, 1, "args")
         self.observer = observer
         self.start = since(protocol, observer, state)
         self.operation = observer.operation(state.query)
         self.portal = _argument(arguments, 2, "portal_name")
-        parameters = _parameters(_argument(arguments, 1, "args")) if protocol.capture_parameters else None
+        parameters = _parameters(self.values) if protocol.capture_parameters else None
         self.attributes = {**self.operation.attributes, **parameters} if parameters else None
 
     def ended(self, protocol: Rounds, result: Any, error: BaseException | None) -> None:
         if not self.portal or error is not None or _is_exhausted(result):
-            self.operation.ended(self.start, error, self.attributes)
+            took = self.operation.ended(self.start, error, self.attributes)
+            if took >= self.observer.slow_seconds:
+                self.observer.slow(self.operation, self.query, self.values, took, protocol.database)
         else:
             if protocol.cursors is None:
                 protocol.cursors = {}
@@ -168,10 +177,10 @@ class Fetch:
 class Script:
     """A text without parameters, COPY among them; a step of a transaction may end cursors."""
 
-    __slots__ = ("cursor", "observer", "operation", "start")
+    __slots__ = ("cursor", "observer", "operation", "query", "start")
 
     def __init__(self, protocol: Rounds, observer: Observer, arguments: Arguments) -> None:
-        query = _argument(arguments, 0, "query") or _argument(arguments, 0, "copy_stmt")
+        self.query = query = _argument(arguments, 0, "query") or _argument(arguments, 0, "copy_stmt")
         self.observer = observer
         self.start = since(protocol, observer, _argument(arguments, 4, "record_stmt"))
         self.cursor = _moved(protocol.cursors, query) if protocol.cursors else None
@@ -181,7 +190,9 @@ class Script:
         if self.cursor is not None:
             self.cursor.fetched(self.start, self.observer.clock(), error)
             return
-        self.operation.ended(self.start, error)
+        took = self.operation.ended(self.start, error)
+        if took >= self.observer.slow_seconds:
+            self.observer.slow(self.operation, self.query, (), took, protocol.database)
         if protocol.cursors and not protocol.is_in_transaction():
             protocol.end_cursors()
 

@@ -53,11 +53,11 @@ class Operation:
         attributes: dict[str, Any] | None = None,
         end: float | None = None,
         took: float | None = None,
-    ) -> None:
+    ) -> float:
         """Take note of one that began at `start` and ended at `end`, readings of the recorder's clock; now by default.
 
         `took` is given where less time was spent on it than passed, in seconds; what was waited for has been noted
-        then. `attributes` are those of its span, if not those of all.
+        then. `attributes` are those of its span, if not those of all. Returns the seconds that it took.
         """
         if end is None:
             end = self._clock()
@@ -71,3 +71,4 @@ class Operation:
         durations.record(took)
         if self._values[0] not in spans_elsewhere:
             record_client_work(self.summary, start, end, attributes or self.attributes, kind, self._clock)
+        return took
