@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from watchglass.errors import ExtraMissing
 
-MOST_CHARACTERS: Final = 32_000
-"""Characters of a statement that is read; longer ones are mostly lists of values."""
+MOST_CHARACTERS: Final = 10_000
+"""Characters of a statement that is read. It takes a third of a second on a busy machine, and the GIL with it."""
 
 _BEGINS: Final = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)*(?:select|with)\b", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"[uU]&[\"']")
