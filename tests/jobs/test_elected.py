@@ -9,15 +9,19 @@ from contextlib import ExitStack
 
 import pytest
 
-from support.databases import run
+from support.databases import execute, run
 from watchglass import meters
+from watchglass.analysis.fingerprints import of_statement
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.recorder import Recorder
-from watchglass.jobs import elected
+from watchglass.jobs import elected, statements
 from watchglass.jobs.elected import ElectedJobs
 from watchglass.records import Instance
 from watchglass.settings import Settings
+from watchglass.store.database import Database
 from watchglass.store.reader import Fact, Reader
+from watchglass.store.statements import Known
+from watchglass.store.statements import known as known_in
 
 Process = Callable[..., tuple[Pipeline, ElectedJobs, Recorder]]
 
@@ -59,6 +63,17 @@ def facts(dsn: str, service: str = "shop") -> dict[str, Fact]:
     return run(ask())
 
 
+def noted(dsn: str, fingerprint: str) -> dict[str, Known]:
+    async def ask() -> dict[str, Known]:
+        database = Database(dsn)
+        try:
+            return await known_in(database, "shop", [fingerprint])
+        finally:
+            await database.close()
+
+    return run(ask())
+
+
 def has(recorder: Recorder, meter: meters.Meter) -> bool:
     return any(state.meter is meter for state in recorder.collect())
 
@@ -89,3 +104,20 @@ def test_what_was_found_reaches_every_process(process: Process, store_url: str) 
     assert found["postgresql"].value["problem"] is None
     assert time.time() - found["postgresql"].updated_at < 60
     assert facts(store_url, "billing") == {}
+
+
+def test_what_postgresql_counts_of_statements_reaches_the_store(
+    process: Process, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "EVERY", 0.2)
+    _, _, recorder = process()
+    until(lambda: facts(store_url).get("statements", Fact({"problem": "not yet"}, 0)).value["problem"] is None)
+    asked = "SELECT count(*) FROM pg_class WHERE relname = $1"
+    fingerprint = of_statement(asked)
+
+    def is_noted() -> bool:
+        execute(store_url, "SELECT count(*) FROM pg_class WHERE relname = 'x'")
+        return fingerprint in noted(store_url, fingerprint)
+
+    until(is_noted)
+    assert any(state.values == (fingerprint,) for state in recorder.collect() if state.meter is meters.STATEMENT_CALLS)

@@ -161,6 +161,22 @@ async def test_what_is_beyond_the_bound_is_counted_together(
     assert len(calls) == 3 and calls[OTHER] >= 3
 
 
+async def test_texts_are_asked_for_a_few_at_a_time(
+    job: Statements, recorder: Recorder, client: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "MOST_NAMED", 3)
+    await job.take()
+    for _ in range(4):
+        for number in range(5):
+            await client.fetch(f"SELECT {', '.join(['id'] * (number + 1))} FROM things")
+        await job.take()
+    calls = counted(recorder)
+    assert calls[OTHER] > 0
+    texts = [f"SELECT {', '.join(['id'] * (number + 1))} FROM things" for number in range(5)]
+    assert calls[OTHER] + sum(calls[fingerprint(text)] for text in texts) >= 20
+    assert all(calls[fingerprint(text)] <= 4 for text in texts)
+
+
 async def test_on_metrics_all_statements_are_one_series(
     job: Statements, recorder: Recorder, client: asyncpg.Connection[Any]
 ) -> None:
