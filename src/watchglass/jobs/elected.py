@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from watchglass import sql
 from watchglass.errors import WatchglassError
 from watchglass.exporters.pipeline import Pipeline
+from watchglass.jobs.advice import AdviceWatch
 from watchglass.jobs.forgetting import forget
 from watchglass.jobs.lease import Lease
 from watchglass.jobs.readings import Recording
@@ -51,6 +52,7 @@ class ElectedJobs:
         self._statements = Statements(self._settings, self._recorder)
         self._size = StoreSize(self._recorder)
         self._text = TextIndex(self._settings)
+        self._advice = AdviceWatch(self._settings)
         self._lease = Lease(f"jobs of {self._settings.service}", self._pipeline.instance.instance_id)
         self._written: dict[str, str] = {}
         self._written_at = self._maintained_at = self._limited_at = -inf
@@ -63,7 +65,7 @@ class ElectedJobs:
     async def run(self) -> None:
         """Work for as long as the pipeline runs, and leave the lease to another at the end."""
         if self._lease.holder != self._pipeline.instance.instance_id:  # in a forked child nothing is the parent's
-            abandon(self.snapshots)
+            abandon((self.snapshots, self._advice))
             self._begin()
         try:
             while True:
@@ -85,7 +87,8 @@ class ElectedJobs:
             await self._forget()
             return SNAPSHOT_SECONDS
         await self.snapshots.take()
-        for work in (self._read_statements, self._roll_up, self._keep_house, self._maintain, self._limit):
+        seldom = (self._watch_advice, self._maintain, self._limit)
+        for work in (self._read_statements, self._roll_up, self._keep_house, *seldom):
             if self._lease.held:  # asked each time: whoever was frozen meanwhile has nothing more to do here
                 with suppress(WatchglassError):  # the pipeline's status says it, and the next round tries again
                     await work()
@@ -95,6 +98,10 @@ class ElectedJobs:
         await self._statements.take()
         async with self._pipeline.borrow() as connection:
             await self._statements.note(connection, self._lease.transaction)
+
+    async def _watch_advice(self) -> None:
+        async with self._pipeline.borrow() as connection:
+            await self._advice.take(connection, self._lease.transaction)
 
     async def _roll_up(self) -> None:
         await roll_up_all(self._pipeline.borrow)
@@ -133,6 +140,7 @@ class ElectedJobs:
     async def _forget(self) -> None:
         await self._text.stop()
         await self.snapshots.forget()
+        await self._advice.forget()
         self._statements.forget()
         self._size.forget()
 
