@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -16,6 +17,9 @@ from watchglass.analysis.fingerprints import of_statement
 from watchglass.api.app import create_app
 from watchglass.api.context import Context
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.store.connection import connect
+from watchglass.store.explain import Explainer
+from watchglass.store.plans import KeptPlan, keep
 
 HOUR = 3600.0
 SLOW = "SELECT * FROM orders WHERE reference = $1"
@@ -94,6 +98,26 @@ async def test_once_an_advised_index_is_there_before_and_since_are_told(
     answer = await ask(api, ADVICE)
     assert answer["built"] == []
     assert [index["statement"] for index in answer["statements"][0]["indexes"]] == [advised["statement"]]
+
+
+async def test_what_a_plan_for_any_parameters_does_not_tell_that_of_a_slow_execution_does(
+    api: httpx.AsyncClient, process: Start, store_url: str, now: float
+) -> None:
+    execute(store_url, SHOP)
+    text = "SELECT id FROM events WHERE payload @> $1"
+    await process(now - HOUR).live(now - HOUR, now, lambda recorder: called(recorder, text, 2.0))
+    [one] = (await ask(api, ADVICE))["statements"]
+    assert (one["indexes"], one["how"]) == ([], "generic")
+    explained = await Explainer(store_url).explain(text, ['{"sku": 77}'])
+    assert explained.plan
+    kept = KeptPlan.of("shop", of_statement(text), explained.plan, explained.how, explained.server_version)
+    connection = await connect(store_url)
+    await keep(connection, kept, datetime.now(UTC))
+    await connection.close()
+    [one] = (await ask(api, ADVICE))["statements"]
+    [index] = one["indexes"]
+    assert index["statement"] == "CREATE INDEX CONCURRENTLY ON public.events USING gin (payload jsonb_path_ops)"
+    assert (one["how"], index["basis"]) == ("parameters", "estimated") and "slow execution" in one["note"]
 
 
 async def test_one_statement_can_be_asked_for_and_the_rest_is_counted(

@@ -30,6 +30,7 @@ from watchglass.api.repeated import calls_per_request
 from watchglass.api.slow_statements import NO_STATEMENTS, SlowStatementsParameters, slow_statements
 from watchglass.errors import DatabaseNotConfigured
 from watchglass.store import relations
+from watchglass.store.advice import captured_plan
 from watchglass.store.advising import Advised, advise
 from watchglass.store.database import Database
 from watchglass.store.explain import Explainer
@@ -109,7 +110,8 @@ async def _looked_at(
             break
         assert one.text
         text = as_statement(one.text)
-        advised = await advise(database, explainer, text) if text else Advised(note=CUT_OFF)
+        captured = await captured_plan(asked.reader.database, asked.reader.service, of_statement(one.text))
+        advised = await advise(database, explainer, text, captured=captured) if text else Advised(note=CUT_OFF)
         await built_indexes.keep(asked, one, advised)
         found.append(_advice(one, advised, n_plus_one(*repeated.get(one.text, (0, 0)))))
     return found

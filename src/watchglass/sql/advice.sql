@@ -31,3 +31,12 @@ FROM watchglass.advice
 WHERE service_name = coalesce($1, service_name) AND state = 'built' AND fingerprint = coalesce($2, fingerprint)
 ORDER BY advice.built_at DESC, id
 LIMIT 50;
+
+-- name: advice_plan
+-- The plan that a statement was given last with parameters of its own; none that is older than a week.
+SELECT plan
+FROM watchglass.plans
+WHERE service_name = coalesce($1, service_name) AND fingerprint = $2 AND how = 'parameters'
+    AND seen_at > now() - interval '7 days'
+ORDER BY plans.seen_at DESC
+LIMIT 1;

@@ -76,3 +76,10 @@ async def built(database: Database, service: str | None, fingerprint: str | None
         Built(**{**row, "before": json.loads(row["before"] or "{}"), "detail": json.loads(row["detail"])})
         for row in rows
     ]
+
+
+async def captured_plan(database: Database, service: str | None, fingerprint: str) -> dict[str, Any] | None:
+    """The root of the plan that a slow execution of the statement was given; None where none was captured."""
+    rows = await database.fetch(sql.load("advice")["advice_plan"], service, fingerprint)
+    found: dict[str, Any] | None = json.loads(rows[0]["plan"]).get("Plan") if rows else None
+    return found

@@ -21,6 +21,8 @@ from watchglass.store.relations import Server
 NOT_READ = "No advice is given on it: it is not a SELECT that the parser understands."
 NO_PLAN = "PostgreSQL does not plan it ({reason}): no index is advised."
 
+CAPTURED = "The costs are estimates, from the plan that a slow execution had."
+
 
 @dataclass(frozen=True, slots=True)
 class Advised:
@@ -37,10 +39,15 @@ class Advised:
 
 
 async def advise(
-    database: Database, explainer: Explainer, text: str, arguments: Sequence[Any] | None = None
+    database: Database,
+    explainer: Explainer,
+    text: str,
+    arguments: Sequence[Any] | None = None,
+    captured: dict[str, Any] | None = None,
 ) -> Advised:
     """Advice on a statement that is sent to the service's own `database`, with these arguments, or with any.
 
+    Where its plan for any leaves nothing to advise, that of a slow execution may (`captured`, its root node).
     Raises `DatabaseUnavailable`, `QueryTooSlow`, and `ExtraMissing` without a parser.
     """
     tree = sql_reading.read(text)
@@ -52,7 +59,12 @@ async def advise(
     explained = await explainer.explain(text, arguments)
     if explained.plan is None:
         return replace(found, note=NO_PLAN.format(reason=_why(explained)))
-    return await _with_indexes(found, explainer, text, arguments, explained.plan["Plan"], explained.how, facts, server)
+    plan = explained.plan["Plan"]
+    answer = await _with_indexes(found, explainer, text, arguments, plan, explained.how, facts, server)
+    slow = tuple(advised(text, captured, facts)) if captured and not answer.indexes else ()
+    if captured is None or not slow:
+        return answer
+    return replace(answer, indexes=slow, cost=cost_of(captured), how="parameters", note=CAPTURED)
 
 
 async def _with_indexes(
