@@ -403,6 +403,11 @@ async def test_a_request_that_still_runs_is_shown_as_far_as_it_got(
     assert found["pending"] is True and found["roots"][0]["reason"] == "pending"
     assert [(span["name"], span["running"]) for span in found["spans"]] == [("GET /books/{id}", True), ("q", True)]
     assert found["duration"] == pytest.approx(20) and found["sentence"].startswith("Running for 20 s")
+    await connection.execute(
+        "UPDATE watchglass.pending SET started_at = started_at - interval '1 min', seen_at = seen_at - interval '1 min'"
+    )
+    found = await ask(api, path)
+    assert found["sentence"].startswith("Never ended; last seen after 20 s"), "its process says nothing any more"
     await write(trace)
     found = await ask(api, path)
     assert found["pending"] is False and len(found["spans"]) == 2, "once it has ended, that is what counts"

@@ -15,6 +15,7 @@ from watchglass.api.endpoint import identify
 from watchglass.api.log_lines import LogLine, instant, log_line
 from watchglass.api.logs import SEARCHER
 from watchglass.api.models import TimeWindow
+from watchglass.api.pending import SILENT
 from watchglass.api.trace_answers import SimilarSpans, SpanLine, Stretch, TraceAnswer, TraceLine, TraceNotKept
 from watchglass.api.trace_spans import MOST_CHARACTERS, Part, Seen, Shown, documents, seen
 from watchglass.api.traces import NOT_KEPT
@@ -53,7 +54,7 @@ async def trace(context: Context, trace_id: bytes) -> TraceAnswer | TraceNotKept
     return TraceAnswer(
         card="trace",
         title=roots[0].name,
-        sentence=_sentence(spans, found, roots, bool(pending)),
+        sentence=_sentence(spans, found, roots, _began(pending)),
         window=TimeWindow.of(window),
         trace_id=trace_id.hex(),
         start=instant(TimeWindow.of(window).start),
@@ -154,10 +155,16 @@ def _stretch(segment: Segment, spans: Sequence[Seen]) -> Stretch:
     return Stretch(span_id=spans[segment.number].span.span_id, start=start, duration=duration)
 
 
-def _sentence(spans: Sequence[Seen], found: Waterfall, roots: Sequence[TraceLine], pending: bool) -> str:
+def _began(pending: Sequence[asyncpg.Record]) -> str:
+    """What comes before how long it took."""
+    if not pending:
+        return "Took"
+    return "Running for" if min(row["silent"] for row in pending) < SILENT else "Never ended; last seen after"
+
+
+def _sentence(spans: Sequence[Seen], found: Waterfall, roots: Sequence[TraceLine], began: str) -> str:
     """How long it took, what of it most, and what was done over and over."""
-    took = f"{'Running for' if pending else 'Took'} {words.duration(found.duration / _SECOND)}"
-    parts = [f"{took}, {words.plural(len(spans), 'span')}"]
+    parts = [f"{began} {words.duration(found.duration / _SECOND)}, {words.plural(len(spans), 'span')}"]
     names = {root.service for root in roots}
     if len(names) > 1:
         parts[0] += f" of {len(names)} services"
@@ -170,7 +177,7 @@ def _sentence(spans: Sequence[Seen], found: Waterfall, roots: Sequence[TraceLine
         parts.append(f"{words.percent(spent / found.duration)} of it in {what}{spans[number].name}")
     if alike:
         most = max(alike.values(), key=lambda group: len(group.numbers))
-        parts.append(f"{len(most.numbers):,} similar {most.noun}s")
+        parts.append(f"{len(most.numbers):,} similar {most.noun}s: {spans[most.numbers[0]].name}")
     failed = next((root for root in roots if root.error_type), None)
     if failed is not None:
         parts.append(f"ended with {failed.error_type}")

@@ -79,10 +79,10 @@ WHERE place = 1 OR (place <= $2 AND bytes <= $3)
 ORDER BY place;
 
 -- name: pending_parts
--- The local roots of a trace that had not ended when their process last said so.
+-- The local roots of a trace that had not ended when their process last said so, `silent` seconds ago.
 SELECT
     pending.instance_id, pending.trace_id, pending.span_id, name, method, route, pending.started_at, seen_at, spans,
-    service_name, service_instance_id, host_name
+    service_name, service_instance_id, host_name, extract(epoch FROM now() - seen_at)::float8 AS silent
 FROM watchglass.pending
 LEFT JOIN watchglass.instances ON instances.id = pending.instance_id
 WHERE pending.trace_id = $1
