@@ -8,7 +8,9 @@ import asyncpg
 import pytest
 
 from support.databases import execute
+from support.pgbouncer import PgBouncer
 from support.pipelines import fetch, until
+from support.programs import need
 from watchglass.errors import DatabaseUnavailable
 from watchglass.store.explain import NEEDS_PARAMETERS, NEEDS_ROLE, Explained, Explainer
 
@@ -129,6 +131,20 @@ async def test_nothing_stays_open(explainer: Explainer, database_url: str) -> No
     await explainer.explain("SELECT * FROM orders WHERE id = $1", [1])
     await explainer.explain("SELECT * FROM nothing_here")
     until(lambda: fetch(database_url, OPEN)[0]["count"] == 0)
+
+
+async def test_behind_pgbouncer_a_server_connection_is_left_as_it_was(explainer: Explainer, database_url: str) -> None:
+    with PgBouncer(need("pgbouncer", package="pgbouncer"), database_url) as pgbouncer:
+        pooled = Explainer(pgbouncer.url)
+        for text in ("SELECT * FROM orders WHERE customer = $1", "SELECT nothing FROM orders WHERE customer = $1"):
+            for arguments in ([3], None):
+                explained = await pooled.explain(text, arguments)
+                assert (explained.plan is not None) == ("nothing" not in text), explained
+        application = await asyncpg.connect(pgbouncer.url, statement_cache_size=0)
+        assert await application.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name ~ 'watchglass'") == 0
+        assert await application.fetchval("SHOW transaction_read_only") == "off"
+        assert await application.fetchval("SHOW plan_cache_mode") == "auto"
+        await application.close()
 
 
 async def test_a_database_that_is_away_is_an_error_of_ours(free_port: int) -> None:
