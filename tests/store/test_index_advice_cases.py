@@ -117,7 +117,7 @@ MORE = {
     ),
     "a join of everything": Case("SELECT count(*) FROM orders o JOIN items i ON i.order_id = o.id"),
     "what does not exist elsewhere": Case(
-        "SELECT * FROM customers c WHERE c.email LIKE 'user77%' AND NOT EXISTS"
+        "SELECT * FROM customers c WHERE c.email LIKE 'user1777%' AND NOT EXISTS"
         " (SELECT FROM orders o WHERE o.customer_id = c.id)",
         (f"{ON}orders (customer_id)",),
     ),

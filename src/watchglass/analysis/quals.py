@@ -17,8 +17,6 @@ Kind = Literal["equal", "join", "range", "prefix", "infix", "contains", "cast", 
 SOME_VALUES = 10
 """How many values a list has that is not known: PostgreSQL's own guess for arrays."""
 
-_FOLDING = ("lower", "upper")
-
 
 @dataclass(frozen=True, slots=True)
 class Qual:
@@ -135,7 +133,7 @@ def _comparison(node: exp.Binary, known: Mapping[str, Relation]) -> Iterator[tup
     equal = isinstance(node, exp.EQ)
     for side, other in ((node.this, node.expression), (node.expression, node.this)):
         if isinstance(other, exp.Any):
-            member = _qual(_bare(other.this), known, "member")
+            member = _qual(other.this.unnest(), known, "member")
             if equal and member and sql_reading.is_constant(side):
                 yield member
             elif equal and sql_reading.is_constant(other) and (listed := _qual(side, known, "equal", _length(other))):
@@ -143,7 +141,7 @@ def _comparison(node: exp.Binary, known: Mapping[str, Relation]) -> Iterator[tup
         elif sql_reading.is_constant(other) or _is_own_query(other):
             if found := _qual(side, known, "equal" if equal else "range"):
                 yield found
-        elif equal and isinstance(_bare(other), exp.Column) and isinstance(_bare(side), exp.Column):
+        elif equal and isinstance(other.unnest(), exp.Column) and isinstance(side.unnest(), exp.Column):
             mine, theirs = _column(side, known), _column(other, known)
             if mine and (theirs is None or theirs[0] != mine[0]):
                 yield mine[0], Qual(mine[1].name, "join")
@@ -183,11 +181,11 @@ def _qual(node: exp.Expr, known: Mapping[str, Relation], kind: Kind | None, valu
     """A condition on a column, a folded column, or a column made another type, which no index on it serves."""
     from sqlglot import exp
 
-    node = _bare(node)
+    node = node.unnest()
     if kind is None:
         return None
     if isinstance(node, exp.Lower | exp.Upper) and (found := _column(node.this, known)):
-        name = _FOLDING[isinstance(node, exp.Upper)]
+        name = "upper" if isinstance(node, exp.Upper) else "lower"
         return (found[0], Qual(found[1].name, kind, name, values)) if kind in ("equal", "prefix", "infix") else None
     made = node.this if isinstance(node, exp.Cast | exp.Date | exp.TsOrDsToDate | exp.TimestampTrunc) else None
     if made is not None and (found := _column(made, known)):
@@ -206,7 +204,7 @@ def _changes(node: exp.Expr, column: Column) -> bool:
 def _column(node: exp.Expr, known: Mapping[str, Relation]) -> tuple[str, Column] | None:
     from sqlglot import exp
 
-    node = _bare(node)
+    node = node.unnest()
     if not isinstance(node, exp.Column) or not isinstance(node.this, exp.Identifier):
         return None
     name, table = sql_reading.names(node.this), node.args.get("table")
@@ -242,10 +240,6 @@ def _length(node: exp.Expr) -> int:
 
     array = node.find(exp.Array)
     return len(array.expressions) if array else SOME_VALUES
-
-
-def _bare(node: exp.Expr) -> exp.Expr:
-    return node.unnest()
 
 
 def _number(node: exp.Expr | None) -> int | None:
