@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -44,7 +43,7 @@ def _request(row: asyncpg.Record) -> PendingRequest:
         started_at=_time(row["started_at"]),
         seen_at=_time(row["seen_at"]),
         seconds=max(0.0, row["seen_at"] - row["started_at"]),
-        spans=len(json.loads(row["spans"])),
+        spans=row["spans"],
         service=row["service_name"],
         instance=row["service_instance_id"],
         host=row["host_name"],

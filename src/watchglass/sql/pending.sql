@@ -20,8 +20,8 @@ ON CONFLICT (instance_id, span_id) DO UPDATE SET
 -- The requests of a service (null: of all) that were running when last seen, those that began first first; and when
 -- their process was last heard of.
 SELECT
-    encode(trace_id, 'hex') AS trace_id, encode(span_id, 'hex') AS span_id, name, method, route, spans,
-    extract(epoch FROM pending.started_at)::float8 AS started_at, extract(epoch FROM seen_at)::float8 AS seen_at,
+    encode(trace_id, 'hex') AS trace_id, encode(span_id, 'hex') AS span_id, name, method, route,
+    jsonb_array_length(spans) AS spans, extract(epoch FROM pending.started_at)::float8 AS started_at, extract(epoch FROM seen_at)::float8 AS seen_at,
     extract(epoch FROM now())::float8 AS now, service_name, service_instance_id, host_name, process_pid,
     extract(epoch FROM last_seen)::float8 AS last_seen
 FROM watchglass.pending
