@@ -92,7 +92,7 @@ def test_the_threads_live_as_long_as_the_service(app: FastAPI, store_url: str, s
     watchglass.observe(app, watchglass.Settings(app_database_url=store_url))
     assert own_threads() == []
     url = serve(app)
-    assert httpx.get(f"{url}/health").status_code == 200
+    assert httpx.get(f"{url}/health", timeout=60).status_code == 200
     assert set(own_threads()) == {
         "watchglass-export", "watchglass-serve", "watchglass-watchdog", "watchglass-workers"
     }  # fmt: skip
