@@ -140,6 +140,7 @@ class House:
             budget=self.budget,
             tail=self.evidence.tail,
             timing=self.front.timing(),
+            failed=LoggingInstrumentor().failed,
         )
         self.contrib.enter(app)
         entered: App = enter(app, observer, inside=inside)

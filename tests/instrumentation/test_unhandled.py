@@ -13,15 +13,23 @@ import sys
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import asyncpg
+import httpx
 import pytest
+from fastapi import FastAPI
 
+import watchglass
+from support.databases import run
+from support.pipelines import until
 from watchglass import guard
 from watchglass.instrumentation.log_capture import LogCapture
 from watchglass.instrumentation.logs import LoggingInstrumentor
 from watchglass.records import LogRecord
+from watchglass.settings import Settings
+from watchglass.wiring import unobserve
 
 SECRET = "2retnuh"[::-1]
 
@@ -335,3 +343,66 @@ def test_an_error_of_ours_reaches_nobody_who_fails(
     thread.join()
     assert hooks_of_the_test == [error, error]
     assert guard.errors == {"unhandled": 2}
+
+
+@pytest.fixture
+def silenced() -> Iterator[None]:
+    """The server's logger as a `dictConfig` of the application leaves it that disables existing loggers."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.disabled = True
+    yield
+    logger.disabled = False
+
+
+def test_what_a_request_ended_with_is_kept_where_the_server_is_silenced(
+    instrumented: LoggingInstrumentor, kept: list[LogRecord], silenced: None
+) -> None:
+    instrumented.failed(failure())
+    instrumented.failed(asyncio.CancelledError())
+    [record] = kept
+    assert (record.logger, record.level, record.message) == ("uvicorn.error", "ERROR", "Exception in ASGI application")
+    assert record.exception is not None and "ValueError" in record.exception and SECRET not in record.exception
+
+
+def test_where_the_server_logs_it_is_the_one_line(instrumented: LoggingInstrumentor, kept: list[LogRecord]) -> None:
+    instrumented.failed(failure())
+    assert kept == []
+
+
+async def test_an_application_that_silences_its_server_still_has_a_line_of_its_failed_request(
+    store_url: str, serve: Callable[..., str], silenced: None
+) -> None:
+    app = FastAPI()
+
+    @app.get("/fails")
+    async def fails() -> None:
+        raise LookupError("no such shelf")
+
+    watchglass.observe(app, Settings(service_name="shop", app_database_url=store_url))
+    try:
+        async with httpx.AsyncClient(base_url=serve(app)) as client:
+            answer = await client.get("/fails")
+        assert answer.status_code == 500
+        rows = await asyncio.to_thread(found, store_url)
+    finally:
+        unobserve(app)
+    assert [(row["message"], row["trace_id"].hex()) for row in rows] == [
+        ("Exception in ASGI application", answer.headers["x-trace-id"])
+    ]
+
+
+def found(store_url: str) -> list[Any]:
+    """The lines about the exception, once there are any."""
+    query = "SELECT message, trace_id FROM watchglass.logs WHERE exception LIKE '%no such shelf%'"
+
+    async def ask() -> list[Any]:
+        connection = await asyncpg.connect(store_url)
+        try:
+            return await connection.fetch(query)
+        except asyncpg.UndefinedTableError:
+            return []
+        finally:
+            await connection.close()
+
+    until(lambda: bool(run(ask())), 30)
+    return run(ask())

@@ -40,7 +40,8 @@ class Observer:
     `on_serving` is called once the process serves, in its event loop: after a complete start-up, or with the first
     request. `on_shutdown` is awaited after the application shut down and before the server hears of it. `own_app`
     answers `own_exact` paths and what begins with `own_prefixes`, except where the host has that very path itself.
-    `budget` and `tail` are shared by the applications of a process; `timing` says who is told of it in a response.
+    `budget` and `tail` are shared by the applications of a process; `timing` says who is told of it in a response;
+    `failed` is told what exception a request ended with.
     """
 
     recorder: Recorder
@@ -54,6 +55,7 @@ class Observer:
     budget: Budget | None = None
     tail: Tail | None = None
     timing: ServerTiming | None = None
+    failed: Callable[[BaseException], None] | None = None
 
 
 def enter(app: Any, observer: Observer, *, inside: bool = False) -> Any:
@@ -126,6 +128,7 @@ class Layer:
         self._own = OwnPaths(app, observer.own_app, observer.own_exact, observer.own_prefixes)
         self._inside = inside and self._own.move_inside()
         self._excluded = pattern_of(settings.excluded_urls)
+        self._failed = observer.failed
         self._serving: int | None = None
         self.stopped = False
 
@@ -154,6 +157,8 @@ class Layer:
         except BaseException as error:
             with guard.protected("request failure"):
                 exchange.fail(error)
+                if self._failed is not None:
+                    self._failed(error)
             raise
         finally:
             try:

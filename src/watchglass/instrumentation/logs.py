@@ -75,6 +75,11 @@ class LoggingInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         if self._unhandled is not None:
             self._unhandled.enter()
 
+    def failed(self, error: BaseException) -> None:
+        """Keep an exception that a request ended with, where no server will log it."""
+        if self._unhandled is not None:
+            self._unhandled.of_request(error)
+
     def _uninstrument(self, **_: Any) -> None:
         if self._patches and self._structured:
             self._patches.restore()

@@ -25,6 +25,9 @@ _PLACE: Final = "unhandled"
 _ENDINGS: Final = (KeyboardInterrupt, SystemExit, GeneratorExit)
 """Ways to end a program or a thread, no errors."""
 
+_SERVERS: Final = ("uvicorn.error", "hypercorn.error")
+"""The loggers by which servers tell of exceptions of the application."""
+
 Hook = Callable[..., Any]
 Describe = Callable[..., tuple[BaseException | None, str, int, str, dict[str, Any]]]
 """Of what a hook was called with: the exception, and the logger, level, message and fields of its line."""
@@ -45,6 +48,14 @@ class Unhandled:
         for owner, name, describe in _hooks():
             if getattr(owner, name, None) not in self._ours:
                 self._patches.replace(owner, name, functools.partial(self._hearing, describe))
+
+    def of_request(self, error: BaseException) -> None:
+        """An exception that a request ended with, where the server's logger, which would tell of it, is silenced.
+
+        A `dictConfig` silences all loggers that were there before unless it is told not to.
+        """
+        if self._active and isinstance(error, Exception) and any(map(_is_silenced, _SERVERS)):
+            self._tell(error, _SERVERS[0], logging.ERROR, "Exception in ASGI application", {})
 
     def leave(self) -> None:
         """Undo it. What stands before a hook of somebody else's stays there and does nothing."""
@@ -76,6 +87,11 @@ class Unhandled:
             return
         with guard.protected(_PLACE):
             self._capture.tell(logger, level, message, fields, error, self._ids_of(error))
+
+
+def _is_silenced(name: str) -> bool:
+    logger = logging.root.manager.loggerDict.get(name)
+    return isinstance(logger, logging.Logger) and logger.disabled
 
 
 def _hooks() -> list[tuple[Any, str, Describe]]:
