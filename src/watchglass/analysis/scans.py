@@ -83,7 +83,7 @@ def _scan(node: Node, above: Sequence[Node]) -> Scan:
         re.sub(r"_\d+$", "", str(node.get("Alias", node["Relation Name"]))),
         node.get("Schema"),
         float(node["Plan Rows"]) * shares,
-        float(node["Total Cost"]) * _loops(node, above),
+        max(float(node["Total Cost"]) * _loops(node, above), _hashing(node, above, joined)),
         "Filter" in node,
         float(joined["Plan Rows"]) if joined else None,
         condition,
@@ -113,6 +113,14 @@ def _other_side(node: Node, above: Sequence[Node]) -> tuple[Node | None, str]:
             return other, " ".join(str(one[name]) for name in _CONDITIONS if name in one)
         child = one
     return None, ""
+
+
+def _hashing(node: Node, above: Sequence[Node], joined: Node | None) -> float:
+    """What reading all of a table costs with the hash that is made of it only to be joined."""
+    join = next((one for one in reversed(above) if "Hash Cond" in one), None)
+    if joined is None or join is None or joined not in join["Plans"] or "Filter" in node:
+        return 0.0
+    return float(join["Total Cost"]) - float(joined["Total Cost"])
 
 
 def _loops(node: Node, above: Sequence[Node]) -> float:
