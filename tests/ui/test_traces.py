@@ -212,7 +212,7 @@ async def test_similar_statements_are_one_row_until_it_is_opened(write: Write, p
     trace = kept(now - 60, *many, seconds=0.8)
     await write(trace)
     closed = await part(f"traces/{hexadecimal(trace)}")
-    assert "26 similar statements take 62 % of this request" in seen(closed)
+    assert "26 similar statements (SELECT books) take 62 % of this request" in seen(closed)
     assert len(rows(closed)) == 2 and rows(closed)[1].startswith(f"26 similar statements, 62 % of this request {BOOKS}")
     opened = await part(f"traces/{hexadecimal(trace)}", open="g0")
     assert len(rows(opened)) == 28

@@ -106,13 +106,13 @@ def _level(answer: TraceAnswer) -> str:
 
 
 def _finding(number: int, group: SimilarSpans, answer: TraceAnswer) -> Finding:
-    """26 similar statements take 61 % of this request, one after another."""
+    """26 similar statements (SELECT books) take 61 % of this request, one after another."""
     share = group.total / answer.duration if answer.duration else 0.0
     took = (
         f"take {words.percent(share)} of this request" if share <= 1 else f"take {words.duration(group.total)} in all"
     )
     how = ", each after the one before: one that asks for all would wait once" if group.sequential else ""
-    return Finding(f"{group.note} {took}{how}.", f"g{number}", group.fingerprint or "")
+    return Finding(f"{group.note} ({format.visible(group.name)}) {took}{how}.", f"g{number}", group.fingerprint or "")
 
 
 def _notes(answer: TraceAnswer) -> list[str]:
@@ -126,7 +126,7 @@ def _notes(answer: TraceAnswer) -> list[str]:
         found.append(f"{words.plural(answer.more_spans - dropped, 'span')} beyond the limit of a page are not shown.")
     if answer.missing_parents:
         parents = words.plural(len(answer.missing_parents), "parent span")
-        found.append(f"{parents} not here: what made them is not observed, or kept nothing of this trace.")
+        found.append(f"{parents} not here: whoever made this call is not observed, or kept nothing of the trace.")
     if answer.more_roots:
         found.append(f"{words.plural(answer.more_roots, 'part')} more of this trace are not shown.")
     if answer.more_logs:
