@@ -26,6 +26,9 @@ GAIN = 2.0
 ESTIMATED_GAIN = 2.5
 """The same where the gain is an estimate of ours, which may be off."""
 
+ESTIMATED_GAIN_OF_SEVERAL = 4.0
+"""The same for several indexes at once, whose estimates are off together: none is left out because of another."""
+
 LEAST_SHARE = 0.1
 """An index that saves less of the whole cost does not matter beside the others: a better plan may well not use it."""
 
@@ -76,7 +79,7 @@ def advise(text: str, plan: Node, facts: Facts) -> list[Advice]:
     before = cost_of(plan)
     chosen = [one for one in found.values() if one[2] >= LEAST_SHARE * before]
     after = max(before - sum(one[2] for one in chosen), sum(one[3] for one in chosen))
-    if after * ESTIMATED_GAIN > before:
+    if after * (ESTIMATED_GAIN if len(chosen) == 1 else ESTIMATED_GAIN_OF_SEVERAL) > before:
         return []
     return [_advice(use, candidate, before, after, facts) for use, candidate, *_ in chosen]
 
@@ -100,14 +103,10 @@ def _best(scan: Scan, wanted: Iterable[Use], facts: Facts) -> tuple[Use, Candida
         if use.relation.kind in "rm" and use.relation.pages >= FEWEST_PAGES
         for candidate in candidates(use, scan, trigrams)
     ]
-    fitting.sort(key=lambda one: one[1].cost)
-    for use, candidate in fitting:
-        if _cost_with(scan, candidate) * GAIN > _cost_without(scan, candidate):
-            return None
-        if any(covers(index, candidate) for index in use.relation.indexes):
-            return None
-        return use, candidate
-    return None
+    worth_it = [one for one in fitting if _cost_with(scan, one[1]) * GAIN <= _cost_without(scan, one[1])]
+    if any(covers(index, candidate) for use, candidate in worth_it for index in use.relation.indexes):
+        return None  # one that exists will do, if need be once the others are there
+    return min(worth_it, key=lambda one: one[1].cost, default=None)
 
 
 def covers(index: Index, candidate: Candidate) -> bool:
@@ -135,7 +134,8 @@ def _cost_without(scan: Scan, candidate: Candidate) -> float:
 
 
 def _cost_with(scan: Scan, candidate: Candidate) -> float:
-    return candidate.cost if candidate.sorted else candidate.cost * scan.fraction
+    """Where an index gave the order, one that does not has to give all rows to a sort."""
+    return candidate.cost if candidate.sorted or scan.in_order else candidate.cost * scan.fraction
 
 
 def _advice(use: Use, candidate: Candidate, before: float, after: float, facts: Facts) -> Advice:

@@ -12,7 +12,7 @@ from watchglass.analysis.relations import PAGE_BYTES, Column, Relation
 
 RANDOM_PAGE, SEQUENTIAL_PAGE = 4.0, 1.0
 _ROW, _INDEX_ROW, _OPERATOR = 0.01, 0.005, 0.0025
-_DESCENT_PAGES = 3.0
+_DESCENT_PAGES = 1.0
 _PENDING_PAGES = 5.0
 _TUPLE_BYTES, _FILLED = 16, 0.9
 _TRIGRAM_BYTES = 3.0

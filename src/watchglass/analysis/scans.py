@@ -25,7 +25,7 @@ class Scan:
     `rows` are those it lets through, `cost` is that of all its loops. `outer_rows` are the rows of the other side of
     the nearest join, `joined_by` is that join's condition, as PostgreSQL writes it; None and empty where there is none.
     `sorted_cost` is the cost of the sort above it, `limit_rows` the rows that the limit above it takes, and `fraction`
-    the part of its own rows that are asked for because of that.
+    the part of its own rows that are asked for because of that. `in_order`: an index gives their order.
     """
 
     relation: str
@@ -39,6 +39,7 @@ class Scan:
     sorted_cost: float | None = None
     limit_rows: float | None = None
     fraction: float = 1.0
+    in_order: bool = False
 
     def is_joined_by(self, quoted: str) -> bool:
         """Whether the join compares this column (as a statement may say it) of the table."""
@@ -90,6 +91,7 @@ def _scan(node: Node, above: Sequence[Node]) -> Scan:
         float(sort["Total Cost"]) if sort else None,
         float(limit["Plan Rows"]) if limit else None,
         _fraction(above),
+        node["Node Type"] != "Seq Scan",
     )
 
 
