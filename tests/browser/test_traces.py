@@ -80,7 +80,7 @@ async def test_from_a_slow_endpoint_to_its_waterfall_in_two_clicks(shop: Any, op
     await page.get_by_role("link", name="GET /slow").click()
     await page.locator(".examples a[href*='/traces/']").first.click(timeout=PATIENCE)
     await page.wait_for_url(re.compile(r"/ui/monitoring/traces/[0-9a-f]{32}"))
-    await expect(row(page, "GET /slow")).to_be_visible(timeout=PATIENCE)
+    await expect(page.locator(".row.span", has_text="GET /slow")).to_be_visible(timeout=PATIENCE)
     await expect(page.locator(".waterfall .says")).to_contain_text("Took 4")
 
 

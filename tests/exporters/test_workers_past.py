@@ -171,7 +171,8 @@ def test_a_sheet_of_another_version_is_neither_read_nor_removed(files: Files) ->
     path = files.path(LIFE, sheet(1).id, "sheet")
     from watchglass.exporters.workers import sheets
 
-    other = encode(sheet(1)).replace(b'"format": 1', b'"format": 2')
+    ours, others = (f'"format": {number}'.encode() for number in (sheets.FORMAT, sheets.FORMAT + 1))
+    other = encode(sheet(1)).replace(ours, others)
     body = other.rpartition(b"\n")[0].rpartition(b"\n")[0] + b"\n"
     path.write_bytes(body + sheets._digest(body) + b"\n")
     assert decode(path.read_bytes()) is None

@@ -49,7 +49,7 @@ def elected(url: str, among: list[Worker]) -> Worker:
     """Whoever of these works now, once one does."""
     begun = len(work_done(url))
     pids = {worker.pid for worker in among}
-    until(lambda: bool(workers_since(url, begun) & pids))
+    until(lambda: bool(workers_since(url, begun) & pids), 60)
     [pid] = workers_since(url, begun) & pids
     return next(worker for worker in among if worker.pid == pid)
 
