@@ -28,7 +28,10 @@ export function start(place) {
   const stream = new Stream(`${address}/stream`, {
     lines: (more) => lines.add(more) && draw(),
     skipped: () => {},
-    state: (name, reason) => (place.dataset.state = name) && reason && (sentence.textContent = reason),
+    state(name, reason) {
+      place.dataset.state = name;
+      if (reason) sentence.textContent = reason;
+    },
   });
   const load = async () => {
     try {
