@@ -38,8 +38,8 @@ class Column(Model):
 class HealthCheck(Model):
     """One check. `sentence` is what it is and what to do, `command` the statement or setting to run, if one helps.
 
-    `value` with `unit` is its one figure. `basis` says over what it was counted. `rows` are what is concerned, the worst
-    first, at most 20, with the keys of `columns`; `left_off` counts the others, as far as was looked. `trend` is
+    `value` with `unit` is its one figure. `basis` says over what it was counted. `rows` are what is concerned, the
+    worst first, at most 20, with the keys of `columns`; `left_off` counts the others, as far as was looked. `trend` is
     (time, value in `trend_unit`) by slots of the window, None where nothing is kept. `manual` is PostgreSQL's.
     """
 
@@ -51,10 +51,10 @@ class HealthCheck(Model):
     unit: str | None = None
     basis: str | None = None
     command: str | None = None
-    rows: list[dict[str, Cell]] = []
-    columns: list[Column] = []
+    rows: tuple[dict[str, Cell], ...] = ()
+    columns: tuple[Column, ...] = ()
     left_off: int = 0
-    trend: list[tuple[datetime, float | None]] | None = None
+    trend: tuple[tuple[datetime, float | None], ...] | None = None
     trend_unit: str | None = None
     manual: str
 
