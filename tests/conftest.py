@@ -20,7 +20,7 @@ from playwright.async_api import Browser, Page, expect
 
 from support.browsing import chromium, watch
 from support.databases import fresh_database, run
-from support.installations import installation_in
+from support.installations import installation_of
 from support.programs import need
 from support.prometheus import Prometheus
 from support.serving import Served
@@ -60,14 +60,14 @@ def strict_guard(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--postgresql", metavar="BIN", help="run on the PostgreSQL whose programs are in this folder")
+    parser.addoption("--postgresql", metavar="WHICH", help="run on this major version, or on the one in this folder")
 
 
 @pytest.fixture(scope="session")
 def postgres_server(pytestconfig: pytest.Config) -> Iterator[PostgreSQL]:
     """One PostgreSQL for the session; `superuser_url` is the superuser's, `url` that of the ordinary role app."""
-    binaries = pytestconfig.getoption("--postgresql")
-    with PostgreSQL(installation=installation_in(Path(binaries)) if binaries else None) as server:
+    wanted = pytestconfig.getoption("--postgresql")
+    with PostgreSQL(installation=installation_of(wanted) if wanted else None) as server:
         yield server
 
 

