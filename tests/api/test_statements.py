@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -217,3 +218,28 @@ async def test_the_card_of_slow_statements_has_the_same_fingerprint(
     await process(now - HOUR).live(now - HOUR, now, lambda recorder: sent(recorder, SENT, 1.0))
     [row] = (await api.get("/api/monitoring/cards/slow_statements")).json()["statements"]
     assert row["fingerprint"] == fingerprint(SENT) == (await ask(api))["statements"][0]["fingerprint"]
+
+
+async def test_a_changed_plan_and_open_advice_mark_a_statement_by_any_of_its_names(
+    api: httpx.AsyncClient, process: Start, now: float, known: None, store_url: str
+) -> None:
+    await process(now - HOUR).live(now - HOUR, now, busy)
+    execute(
+        store_url,
+        *(
+            f"INSERT INTO watchglass.plan_events VALUES (to_timestamp({at}), 'shop', '{name}', 'a', 'b', '{sentence}')"
+            for at, name, sentence in (
+                (now - 600, fingerprint(SENT), "An index scan."),
+                (now - 60, fingerprint(COUNTED), "A sequential scan."),
+                (now - 2 * HOUR, fingerprint(ELSEWHERE), "Long ago."),
+            )
+        ),
+        "INSERT INTO watchglass.advice (service_name, id, fingerprint, statement, verified, state) VALUES"
+        f" ('shop', 'x', '{fingerprint(COUNTED)}', 'CREATE INDEX', true, 'open'),"
+        f" ('shop', 'y', '{fingerprint(SENT)}', 'CREATE INDEX', true, 'open'),"
+        f" ('shop', 'z', '{fingerprint(ELSEWHERE)}', 'CREATE INDEX', true, 'built')",
+    )
+    elsewhere, books = (await ask(api))["statements"]
+    assert books["plan_change"] == "A sequential scan." and books["open_advice"] == 2
+    assert datetime.fromisoformat(books["plan_changed_at"]).timestamp() == now - 60
+    assert (elsewhere["plan_change"], elsewhere["plan_changed_at"], elsewhere["open_advice"]) == (None, None, 0)

@@ -64,7 +64,8 @@ class StatementRow(Model):
     """One statement by its fingerprint.
 
     `seconds` is the time of the side that saw more of it (`side`), `impact` its share of the time of all. `time` is the
-    same beside the earlier window, from the same side. `is_new`: the earlier window has others, not this one.
+    same beside the earlier window, from the same side. `is_new`: the earlier window has others, not this one. In a list
+    `plan_change` says what became of its plan in the window, and `open_advice` counts indexes advised and not built.
     """
 
     fingerprint: str
@@ -82,6 +83,9 @@ class StatementRow(Model):
     server: ServerSide | None
     callers: tuple[Caller, ...]
     more_callers: int = 0
+    plan_changed_at: datetime | None = None
+    plan_change: str | None = None
+    open_advice: int = 0
 
 
 class ServerState(Model):
@@ -124,10 +128,14 @@ class StatementLines(Model):
 
 
 class PlanSummary(Model):
-    """A plan that was captured: `how` with parameters, without, or executed on an admin's click."""
+    """A plan that was captured: `how` with parameters, without, or executed on an admin's click.
+
+    `scans` are the first few steps that read a table or an index, with its name, in the order of the plan.
+    """
 
     id: int
     shape: str
+    scans: tuple[str, ...]
     how: Literal["parameters", "generic", "analyze"]
     cost: float
     seconds: float | None
@@ -161,15 +169,30 @@ class AdvisedBefore(Model):
     built_at: datetime | None
 
 
+class StatementError(Model):
+    """How often calls of a statement failed so: `error` is an SQLSTATE with its meaning, or the client's own error."""
+
+    error: str
+    meaning: str | None
+    calls: int
+
+
 class StatementAnswer(Answer):
-    """One statement. `row` is None where the window has none of it. `queryid` is PostgreSQL's, as text."""
+    """One statement. `row` is None where the window has none of it, `before` is the same of the earlier window.
+
+    `errors` are those of the window, the most frequent first. `queryid` is PostgreSQL's, as text. `last_seen` is when
+    pg_stat_statements last had it.
+    """
 
     fingerprint: str
     text: str | None
     queryid: str | None
     database: str | None
     server: ServerState
+    last_seen: datetime | None
     row: StatementRow | None
+    before: StatementRow | None
+    errors: list[StatementError]
     times: list[int]
     lines: StatementLines | None
     plans: list[PlanSummary]

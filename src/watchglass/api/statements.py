@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from watchglass.api.slow_statements import NO_STATEMENTS, P95
 from watchglass.api.statement_answers import Caller, ServerState, StatementRow, StatementsAnswer
 from watchglass.api.statement_sides import TEXT, Sides, Statement
 from watchglass.instrumentation.budget import POSTGRESQL
+from watchglass.store import statements as store
 
 TIME = Spec("Time", "s", "sum", "up")
 FACT = "statements"
@@ -50,9 +51,23 @@ async def statements(asked: Asked, parameters: StatementsParameters) -> Statemen
         seconds=now.seconds,
         beyond_seconds=now.beyond_seconds,
         server=server,
-        statements=rows[: parameters.limit],
+        statements=await _marked(asked, rows[: parameters.limit], now),
         more=max(0, len(rows) - parameters.limit),
     )
+
+
+async def _marked(asked: Asked, rows: Sequence[StatementRow], now: Sides) -> list[StatementRow]:
+    """The rows, with what became of their plans and what is advised; both are kept by any name of a statement."""
+    names = {name: row for row in rows for name in (*now.statements[row.fingerprint].counted_as, row.fingerprint)}
+    marks = await store.marks(asked.reader.database, asked.reader.service, list(names), asked.window)
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    for one in sorted(marks, key=lambda mark: mark.plan_changed_at or 0.0):
+        mark = found[names[one.fingerprint].fingerprint]
+        mark["open_advice"] = mark.get("open_advice", 0) + one.open_advice
+        if one.plan_changed_at is not None:
+            mark["plan_changed_at"] = datetime.fromtimestamp(one.plan_changed_at, UTC)
+            mark["plan_change"] = one.plan_change
+    return [row.model_copy(update=found.get(row.fingerprint, {})) for row in rows]
 
 
 async def callers_of(asked: Asked) -> Callers:

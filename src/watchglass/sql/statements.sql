@@ -67,8 +67,12 @@ WHERE service_name = coalesce($1, service_name) AND fingerprint = ANY ($2::text[
 ORDER BY fingerprint, statements.last_seen DESC;
 
 -- name: plans_of
--- What is known of the plans of a statement, by any of its fingerprints, the newest first.
-SELECT id, shape, how, cost, seconds, captures, server_version, encode(trace_id, 'hex') AS trace_id,
+-- What is known of the plans of a statement, by any of its fingerprints, the newest first; of what they read, a few.
+SELECT id, shape, ARRAY(
+    SELECT concat_ws(' ', node ->> 'Node Type', coalesce(node ->> 'Index Name', node ->> 'Relation Name'))
+    FROM jsonb_path_query(plan, 'strict $.** ? (exists (@."Relation Name") || exists (@."Index Name"))') AS node
+    LIMIT 5
+) AS scans, how, cost, seconds, captures, server_version, encode(trace_id, 'hex') AS trace_id,
     extract(epoch FROM captured_at)::float8 AS captured_at, extract(epoch FROM seen_at)::float8 AS seen_at
 FROM watchglass.plans
 WHERE service_name = coalesce($1, service_name) AND fingerprint = ANY ($2::text[])
@@ -91,3 +95,23 @@ FROM watchglass.advice
 WHERE service_name = coalesce($1, service_name) AND fingerprint = ANY ($2::text[])
 ORDER BY advice.created_at DESC, id
 LIMIT $3;
+
+-- name: statement_marks
+-- Of statements by their fingerprints: the newest change of a plan within a span of time, and the indexes that are
+-- advised and not built.
+SELECT wanted.fingerprint, changed.time AS plan_changed_at, changed.sentence AS plan_change, advised.open AS open_advice
+FROM unnest($2::text[]) AS wanted (fingerprint)
+LEFT JOIN LATERAL (
+    SELECT extract(epoch FROM plan_events.time)::float8 AS time, sentence
+    FROM watchglass.plan_events
+    WHERE service_name = coalesce($1, service_name) AND fingerprint = wanted.fingerprint
+        AND plan_events.time >= to_timestamp($3::float8) AND plan_events.time < to_timestamp($4::float8)
+    ORDER BY plan_events.time DESC
+    LIMIT 1
+) AS changed ON true
+CROSS JOIN LATERAL (
+    SELECT count(*) AS open
+    FROM watchglass.advice
+    WHERE service_name = coalesce($1, service_name) AND fingerprint = wanted.fingerprint AND state = 'open'
+) AS advised
+WHERE changed.time IS NOT NULL OR advised.open > 0;

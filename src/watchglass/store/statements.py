@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from watchglass import sql
+from watchglass.analysis.windows import Window
 from watchglass.store.database import Database
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ class Known(NamedTuple):
     text: str
     first_seen: float
     last_seen: float
+
+
+class Marks(NamedTuple):
+    """What is worth a mark on a statement: since when it has another plan (unix seconds), and indexes not built yet."""
+
+    fingerprint: str
+    plan_changed_at: float | None
+    plan_change: str | None
+    open_advice: int
 
 
 async def known(database: Database, service: str | None, fingerprints: Sequence[str]) -> dict[str, Known]:
@@ -49,3 +59,10 @@ async def plan_events(database: Database, service: str | None, fingerprints: Seq
 async def advice(database: Database, service: str | None, fingerprints: Sequence[str]) -> Rows:
     """The indexes that were advised for it, the newest first."""
     return await database.fetch(sql.load("statements")["advice_of"], service, fingerprints, MOST)
+
+
+async def marks(database: Database, service: str | None, fingerprints: Sequence[str], window: Window) -> list[Marks]:
+    """Of those that have any: a plan that changed in the window, advice that is open."""
+    query = sql.load("statements")["statement_marks"]
+    rows = await database.fetch(query, service, fingerprints, window.start, window.end) if fingerprints else []
+    return [Marks(*row.values()) for row in rows]
