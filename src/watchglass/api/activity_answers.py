@@ -78,7 +78,11 @@ class Session(Model):
     waits_for: list[int]
     trace_id: str | None
     endpoint: str | None
+    request_ended: bool
+    service: str | None
     instance: str | None
+    host: str | None
+    process_pid: int | None
     ours: bool
     why_not: str | None
 
@@ -87,8 +91,9 @@ class LockNode(Model):
     """A session with those that wait for it, each beneath the session that blocks it, the longest waiting first.
 
     `mode` and `on` are the lock that it waits for, None for the root, which waits for nobody (`granted`).
-    `waiters_total` counts all beneath it, shown or not. A session that waits for several stands beneath each; `cut`
-    says that what waits for it is shown elsewhere, or too deep.
+    `waiters_total` counts all that wait for it or for those beneath it. A session stands beneath the one nearest to a
+    root that it waits for, and once more, `cut`, beneath each other root; so does one that closes a circle. `cut` says
+    that what waits for it is shown elsewhere, or would be too deep.
     """
 
     session: Session
@@ -103,7 +108,7 @@ class LockNode(Model):
 class Pool(Model):
     """A pool of connections of one process of the service. Its figures are of the last flush.
 
-    `wait_p95_seconds` of acquiring, and `timeouts`, over the last `pool_window_seconds` of the answer; `wait_p95_seconds` is
+    `wait_p95_seconds` of acquiring, and `timeouts`, are of the last `pool_window_seconds` of the answer; the former is
     None where none was acquired. What the process does not say is None.
     """
 
@@ -116,6 +121,8 @@ class Pool(Model):
     wait_p95_seconds: float | None
     timeouts: float
     instance: str
+    host: str | None
+    process_pid: int | None
 
 
 class ActivityAnswer(Model):
