@@ -121,8 +121,8 @@ class Pool(Model):
     wait_p95_seconds: float | None
     timeouts: float
     instance: str
-    host: str | None
-    process_pid: int | None
+    host: str | None = None
+    process_pid: int | None = None
 
 
 class ActivityAnswer(Model):
