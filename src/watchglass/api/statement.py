@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from watchglass.api import statement_sides, words
+from watchglass.api import sqlstates, statement_sides, words
 from watchglass.api.asking import Asked
 from watchglass.api.models import Missing
 from watchglass.api.postgresql import POSTGRESQL, SYSTEM
@@ -16,6 +16,7 @@ from watchglass.api.statement_answers import (
     PlanChange,
     PlanSummary,
     StatementAnswer,
+    StatementError,
     StatementLines,
     StatementRow,
 )
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 LEAST_STEP = 120
 """Seconds of a slot: two readings of PostgreSQL's side."""
 
+MOST_ERRORS = 20
 NOT_EXECUTED = "This statement was not executed in this window."
 _TIMES = ("time", "captured_at", "seen_at", "created_at", "built_at")
 
@@ -55,6 +57,7 @@ async def statement(asked: Asked, fingerprint: str) -> StatementAnswer:
     database, service = asked.reader.database, asked.reader.service
     known = await store.known(database, service, names)
     row = row_of(asked, one, now, before, await callers_of(asked)) if one else None
+    then = before.find(*names) if before else None
     step = asked.window.step(max(asked.step, LEAST_STEP))
     newest = max(known.values(), key=lambda seen: seen.last_seen, default=None)
     text = one.text if one else newest.text if newest else None
@@ -67,7 +70,10 @@ async def statement(asked: Asked, fingerprint: str) -> StatementAnswer:
         queryid=str(newest.queryid) if newest and newest.queryid is not None else None,
         database=newest.database if newest else None,
         server=await state_of(asked),
+        last_seen=datetime.fromtimestamp(newest.last_seen, UTC) if newest else None,
         row=row,
+        before=row_of(asked, then, before, None, {}) if then and before else None,
+        errors=_errors(one) if one else [],
         times=asked.window.slots(step) if one else [],
         lines=await _lines(asked, one, step) if one else None,
         plans=[PlanSummary(**_dated(plan)) for plan in await store.plans(database, service, names)],
@@ -102,6 +108,13 @@ async def _counted(asked: Asked, one: Statement, meter: Meter, step: int) -> Lin
     for fingerprint in one.counted_as:
         groups += await asked.reader.select(meter.name, asked.window, where={FINGERPRINT: fingerprint}, step=step)
     return line(groups, asked.window.slots(step), lambda group: group.sum)
+
+
+def _errors(one: Statement) -> list[StatementError]:
+    return [
+        StatementError(error=error, meaning=sqlstates.meaning(error), calls=calls)
+        for error, calls in one.errors.most_common(MOST_ERRORS)
+    ]
 
 
 def _sentence(row: StatementRow | None) -> str:
