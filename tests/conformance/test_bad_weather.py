@@ -25,8 +25,8 @@ GUARDS = {
     "contrib_spans.ChildSpan.end", "contrib_spans.ChildSpan.record_exception", "contrib_spans.ChildTracer._of_host",
     "contrib_spans.ChildTracer.start_span", "exchange.Exchange.send", "log_capture.LogCapture.record",
     "outbound.Listener.on_end", "pools.Pools._ended",
-    "pools.Pools._observed", "redis._begun", "redis._safely", "websocket.Connection.receive",
-    "websocket.Connection.send",
+    "pools.Pools._observed", "redis._begun", "redis._safely", "redis_commands_watched._failed",
+    "websocket.Connection.receive", "websocket.Connection.send",
 }  # fmt: skip
 # What only hands on or does nothing: the call, the server's messages, what somebody does to a span of the host's.
 PASSES = {

@@ -53,7 +53,7 @@ def record_client_work(
 def _parent_within(request: Request) -> int:
     """The span of the application's own that is current, or 0 for the request itself."""
     span = trace.get_current_span()
-    if isinstance(span, trace.NonRecordingSpan):
+    if span is trace.INVALID_SPAN or isinstance(span, trace.NonRecordingSpan):
         return 0
     found = span.get_span_context()
     return found.span_id if found.trace_id == request.trace_id else 0

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from watchglass.guard import caught, own_work
+from watchglass.instrumentation import redis_commands_watched
 from watchglass.instrumentation.hooks import Hook, NotedSpan, call
 from watchglass.instrumentation.patching import Patches
 from watchglass.instrumentation.recorder import Recorder
@@ -24,6 +25,7 @@ _PLACE = "instrumentation.redis"
 
 Method = Callable[..., Any]
 Begin = Callable[[Any, Any, Any], "SentCommand | SentBatch | None"]
+Watched = Callable[..., Method]
 
 
 class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -50,7 +52,7 @@ class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         **_: Any,
     ) -> None:
         self._patches = Patches()
-        self._observer = RedisObserver(Recorder() if recorder is None else recorder)
+        self._observer = observer = RedisObserver(Recorder() if recorder is None else recorder)
         if find_spec("redis") is None:
             return
         import redis
@@ -58,16 +60,20 @@ class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         import redis.cluster
 
         hooks = Hooks(request_hook, response_hook) if request_hook or response_hook else None
-        command = functools.partial(SentCommand, self._observer, hooks)
-        batch = functools.partial(_sent_batch, self._observer, hooks)
         for module in (redis.client, redis.cluster):
-            self._watch(module, functools.partial(_watched, self._observer), command, batch)
+            self._watch(module, observer, hooks, _watched, redis_commands_watched.command)
         for module in (redis.asyncio.client, redis.asyncio.cluster):
-            self._watch(module, functools.partial(_async_watched, self._observer), command, batch)
+            self._watch(module, observer, hooks, _async_watched, redis_commands_watched.async_command)
 
-    def _watch(self, module: Any, watched: Callable[[Begin, Method], Method], command: Begin, batch: Begin) -> None:
+    def _watch(
+        self, module: Any, observer: RedisObserver, hooks: Hooks | None, watched: Watched, watched_command: Watched
+    ) -> None:
         """Watch the clients and pipelines that the module defines."""
-        for name, attribute, begin in (
+        batch = functools.partial(watched, observer, functools.partial(_sent_batch, observer, hooks))
+        command = functools.partial(watched_command, observer)
+        if hooks is not None:
+            command = functools.partial(watched, observer, functools.partial(SentCommand, observer, hooks))
+        for name, attribute, wrapper in (
             ("Redis", "execute_command", command),
             ("RedisCluster", "execute_command", command),
             ("Pipeline", "immediate_execute_command", command),
@@ -76,7 +82,7 @@ class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         ):
             owner = getattr(module, name, None)
             if self._patches and owner is not None and owner.__module__ == module.__name__:
-                self._patches.replace(owner, attribute, functools.partial(watched, begin))
+                self._patches.replace(owner, attribute, wrapper)
 
     def _uninstrument(self, **_: Any) -> None:
         if self._patches and self._observer:
@@ -93,30 +99,26 @@ class Hooks(NamedTuple):
 
 
 class SentCommand:
-    """A command on its way, until its answer or error."""
+    """A command on its way, until its answer or error, where the application has hooks."""
 
     __slots__ = ("_args", "_client", "_hooks", "_observer", "_operation", "_span", "_start")
 
-    def __init__(self, observer: RedisObserver, hooks: Hooks | None, client: Any, args: Any, options: Any) -> None:
+    def __init__(self, observer: RedisObserver, hooks: Hooks, client: Any, args: Any, options: Any) -> None:
         self._observer = observer
         self._args = args
         self._operation = observer.operation(args)
         self._hooks = hooks
-        if hooks is not None:
-            self._client = client
-            self._span = NotedSpan()
-            call(hooks.request, self._span, client, args, options)
+        self._client = client
+        self._span = NotedSpan()
+        call(hooks.request, self._span, client, args, options)
         self._start = observer.clock()
 
     def answered(self, answer: Any) -> None:
-        if self._hooks is not None:
-            call(self._hooks.response, self._span, self._client, answer)
-        noted = self._span.noted if self._hooks is not None else None
-        self._observer.answered(self._operation, self._start, self._args, answer, noted)
+        call(self._hooks.response, self._span, self._client, answer)
+        self._observer.answered(self._operation, self._start, self._args, answer, self._span.noted)
 
     def failed(self, error: BaseException) -> None:
-        noted = self._span.noted if self._hooks is not None else {}
-        self._operation.ended(self._start, error, {**self._operation.attributes, **noted})
+        self._operation.ended(self._start, error, {**self._operation.attributes, **self._span.noted})
 
 
 class SentBatch:

@@ -53,6 +53,9 @@ class Child(NamedTuple):
     kind: Kind = "client"
 
 
+_tuple = tuple.__new__
+"""Makes a named tuple in half the time that its class takes."""
+
 Work = tuple[float, float, tuple[str | None, ...], int]
 """What was waited for: start, end, the part of the budget that it is, and the task that waited; see `budget`."""
 
@@ -147,7 +150,8 @@ class Request:
         if self.closed or len(self.children) >= MAX_CHILDREN:
             self.dropped_children += 1
         else:
-            self.children.append(Child(name, start, end, attributes, error, span_id, parent_id, kind))
+            of_child = name, start, end, attributes, error, span_id, parent_id, kind
+            self.children.append(_tuple(Child, of_child))
 
     def time_ns(self, reading: float) -> int:
         """A reading of the recorder's clock as Unix time in nanoseconds."""
