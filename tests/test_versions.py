@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from support.environments import find_uv, run, run_tests
 from support.installations import binaries_of
 
 ROOT = Path(__file__).parent.parent
@@ -33,31 +32,13 @@ WITH_OPENTELEMETRY = (
     *("tests/exporters", "tests/instrumentation", "tests/test_entry_points.py", "tests/test_wiring.py"),
     "--ignore=tests/instrumentation/test_contrib_packages.py",
 )
-MINUTES = 60
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def uv() -> str:
-    found = shutil.which("uv") or shutil.which("uv", path=ROOT / ".dev" / "bin")
-    if found is None:
-        pytest.skip("uv is neither on PATH nor in .dev: run the tests with ./dev test --all")
-    return found
-
-
-def run(*command: str, **variables: str) -> str:
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=60 * MINUTES,
-        check=False,
-    )
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
-    return done.stdout
+    return find_uv()
 
 
 def newer_pythons(uv: str) -> dict[tuple[int, int], str]:
@@ -85,7 +66,7 @@ def passes(uv: str, python: str, folder: Path, *requirements: str, tests: tuple[
     run(uv, "pip", "install", "--python", inside, *requirements, *tools)
     run(uv, "pip", "install", "--python", inside, "--no-deps", "--editable", ".")
     left_out = [f"--ignore=tests/{name}" for name in LEFT_OUT]
-    print(run(inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", *left_out, *tests))
+    print(run_tests(inside, *left_out, *tests))
 
 
 def test_the_oldest_packages_that_are_allowed(uv: str, tmp_path: Path) -> None:
@@ -127,5 +108,4 @@ OBSERVED = (
 @pytest.mark.parametrize("major", [14, 15, 16, 17])
 def test_other_versions_of_postgresql(major: int) -> None:
     binaries = binaries_of(major)
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--postgresql={binaries}"]
-    print(run(*tests, *STORE, *OBSERVED))
+    print(run_tests(sys.executable, f"--postgresql={binaries}", *STORE, *OBSERVED))

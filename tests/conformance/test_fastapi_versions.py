@@ -7,14 +7,14 @@ from changes.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from support.environments import find_uv, run, run_tests
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".dev" / "fastapi"
@@ -27,18 +27,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def uv() -> str:
-    found = shutil.which("uv") or shutil.which("uv", path=ROOT / ".dev" / "bin")
-    if found is None:
-        pytest.skip("uv is neither on PATH nor in .dev: run the tests with ./dev test --all")
-    return found
-
-
-def run(*command: str) -> str:
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, timeout=3600, check=False
-    )
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
-    return done.stdout
+    return find_uv()
 
 
 def environment(uv: str, name: str, *requirements: str) -> str:
@@ -63,4 +52,4 @@ def environment(uv: str, name: str, *requirements: str) -> str:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_table_on_other_versions_of_fastapi(version: str, uv: str) -> None:
     python = environment(uv, version, VERSIONS[version])
-    print(run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TABLE))
+    print(run_tests(python, *TABLE))
