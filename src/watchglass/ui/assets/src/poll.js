@@ -1,8 +1,8 @@
-// Asks for every card's content again every five seconds, while someone looks and the window is live.
+// Asks for every card's content again every five seconds, or its data-period, while someone looks and the window is live.
 // A failed answer leaves the old figures and says since when they are old.
 import { Idiomorph } from "idiomorph";
 import { live } from "./live.js";
-import { onChange, query } from "./state.js";
+import { ofWindow, onChange, query } from "./state.js";
 import { clock } from "./times.js";
 
 const PERIOD = 5000;
@@ -19,17 +19,23 @@ const cards = () => document.querySelectorAll("[data-card]");
 // What has ended says so, and is asked for no more.
 const moves = (card) => !card.querySelector("[data-still]");
 const bodyOf = (card) => card.querySelector("[data-body]");
+const period = (card) => Number(card.dataset.period ?? PERIOD);
+// What dear questions go by is which time is looked at, and nothing else of the address.
+const wanted = (card) => (card.hasAttribute("data-of-window") ? ofWindow(query()) : query()).toString();
 
-/** Asks for every card now. */
-export function refresh() {
-  for (const card of cards()) htmx.trigger(card, "refresh");
+const ask = (card) => htmx.trigger(card, "refresh");
+const asked = (card) => askedFor.get(card) === wanted(card);
+const due = (card) => Date.now() - Number(card.dataset.seen ?? 0) >= period(card);
+
+function askEach(which) {
+  for (const card of cards()) if (which(card)) ask(card);
 }
 
 export function start() {
   htmx.defineExtension("morph", { handleSwap: swap });
   document.addEventListener("htmx:configRequest", (event) => {
     for (const [name, value] of query()) event.detail.parameters[name] = value;
-    askedFor.set(event.detail.elt, query().toString());
+    askedFor.set(event.detail.elt, wanted(event.detail.elt));
   });
   document.addEventListener("htmx:beforeOnLoad", turnedAway);
   document.addEventListener("htmx:beforeSwap", judge);
@@ -37,17 +43,30 @@ export function start() {
   for (const name of ["htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(name, (event) => failed(event.detail.elt.closest("[data-card]"), AWAY));
   }
-  document.addEventListener("visibilitychange", () => document.hidden || (live() && refresh()));
-  onChange(refresh);
+  document.addEventListener("visibilitychange", () => document.hidden || (live() && askEach(due)));
+  onChange(() => askEach((card) => !asked(card)));
   for (const card of cards()) again(card);
   // htmx takes the elements in at this event, and was there before us.
-  document.addEventListener("DOMContentLoaded", refresh, { once: true });
+  document.addEventListener("DOMContentLoaded", first, { once: true });
+}
+
+// A card that came with its content asks for no other at once.
+function first() {
+  for (const card of cards()) {
+    if (bodyOf(card).hasAttribute("aria-busy")) ask(card);
+    else take(card);
+  }
+}
+
+function take(card) {
+  card.dataset.seen = String(Date.now());
+  askedFor.set(card, wanted(card));
 }
 
 function again(card) {
-  const wait = PERIOD * (1 - JITTER + 2 * JITTER * Math.random());
+  const wait = period(card) * (1 - JITTER + 2 * JITTER * Math.random());
   setTimeout(() => {
-    if (live() && !document.hidden && moves(card) && !card.classList.contains("htmx-request")) htmx.trigger(card, "refresh");
+    if (live() && !document.hidden && moves(card) && !card.classList.contains("htmx-request")) ask(card);
     again(card);
   }, wait);
 }
@@ -76,7 +95,7 @@ function turnedAway(event) {
 // An error's sentence is shown where nothing was shown yet; elsewhere the old figures stay.
 function judge(event) {
   const { requestConfig, xhr, target } = event.detail;
-  if (outdated(requestConfig.elt)) return (event.detail.shouldSwap = false);
+  if (!asked(requestConfig.elt)) return (event.detail.shouldSwap = false);
   if (xhr.status < 400) return;
   event.detail.shouldSwap = target.getAttribute("aria-busy") === "true" && problemIn(xhr) !== null;
 }
@@ -84,11 +103,9 @@ function judge(event) {
 function settle({ detail }) {
   const card = detail.elt.closest("[data-card]");
   if (!card || detail.xhr?.status === 401) return;
-  if (detail.successful) outdated(card) || answered(card);
+  if (detail.successful) asked(card) && answered(card);
   else if (detail.xhr?.status >= 400) failed(card, problemIn(detail.xhr) ?? `The service answers ${detail.xhr.status}.`);
 }
-
-const outdated = (card) => askedFor.get(card) !== query().toString();
 
 function answered(card) {
   card.dataset.seen = String(Date.now());

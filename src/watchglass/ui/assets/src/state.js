@@ -47,8 +47,8 @@ function pairs(link) {
   return Object.fromEntries(new URLSearchParams(link.dataset.state));
 }
 
-// Another page takes over which time is looked at, and not what this one looks for.
-function ofWindow(now) {
+/** Another page takes over which time is looked at, and not what this one looks for. */
+export function ofWindow(now) {
   return new URLSearchParams([...now].filter(([name]) => WINDOW.includes(name)));
 }
 
