@@ -320,3 +320,29 @@ async def test_a_function_that_an_owner_puts_into_a_trusted_extension_is_refused
         "ALTER EXTENSION citext ADD FUNCTION own(int)",
     )
     assert "own is a function" in str((await Explainer(database_url).explain("SELECT own(1)")).refusal)
+
+
+async def test_the_fences_call_nothing_that_hides_what_is_postgresqls_own(
+    database_url: str, postgres_server: PostgreSQL
+) -> None:
+    """Whoever owns the database may make functions that are found first: by their types, or by its search_path."""
+    raises = "LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN RAISE 'called'; END $f$"
+    name = database_url.rpartition("/")[2]
+    superuser = f"{postgres_server.superuser_url.rpartition('/')[0]}/{name}"
+    execute(
+        database_url,
+        "CREATE TABLE plain (id int)",
+        'CREATE TABLE "Quoted" (id int)',
+        f"CREATE FUNCTION public.replace(name, text, text) RETURNS text {raises}",
+        "CREATE SCHEMA first",
+        f"CREATE FUNCTION first.set_config(text, text, bool) RETURNS text {raises}",
+        f"CREATE FUNCTION first.current_setting(text) RETURNS text {raises}",
+        f"CREATE FUNCTION first.pg_advisory_unlock_all() RETURNS void {raises}",
+        f"CREATE FUNCTION first.same(name, name) RETURNS bool {raises}",
+        "CREATE OPERATOR first.= (LEFTARG = name, RIGHTARG = name, FUNCTION = first.same)",
+        f"ALTER DATABASE {name} SET search_path = first, pg_catalog, public",
+    )
+    for explainer in (Explainer(database_url), Explainer(superuser), Explainer(database_url, superuser)):
+        for text in ("SELECT id FROM plain", 'SELECT id FROM "Quoted" GROUP BY id'):
+            explained = await explainer.explain(text)
+            assert explained.plan is not None or "same is a function" in str(explained.refusal), explained

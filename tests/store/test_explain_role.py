@@ -91,3 +91,66 @@ def test_who_may_make_no_role_is_given_the_statements(
     assert not fetch(superuser_url, f"SELECT FROM pg_roles WHERE rolname = '{role}'")
     execute(superuser_url, "".join(line for line in printed.splitlines() if not line.startswith("--")))
     assert fetch(url_in(printed), "SELECT 1 AS one")[0]["one"] == 1
+
+
+@pytest.fixture
+def explaining(
+    superuser_url: str,
+    database_url: str,
+    role: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> str:
+    """The role's URL."""
+    monkeypatch.setenv("DATABASE_URL", superuser_url)
+    assert main(["migrate", "--explain-role", role]) == 0
+    return url_in(capsys.readouterr().out)
+
+
+TENANTS = (
+    'CREATE SCHEMA "Shop, ""old"""',
+    'CREATE TABLE "Shop, ""old""".orders (in_old int)',
+    "CREATE SCHEMA app CREATE TABLE orders (in_app int)",
+    "CREATE SCHEMA shop CREATE TABLE orders (in_shop int)",
+    "CREATE TABLE public.orders (in_public int)",
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ([], "app"),
+        (["DATABASE {database} SET search_path = shop, public"], "shop"),
+        (
+            ["DATABASE {database} SET search_path = shop", 'ROLE app IN DATABASE {database} SET search_path = "$user"'],
+            "app",
+        ),
+        (["""ROLE app IN DATABASE {database} SET search_path = 'Shop, "old"', shop"""], "old"),
+        (["ROLE app IN DATABASE {database} SET search_path = nowhere, public, shop"], "public"),
+    ],
+)
+async def test_tables_are_found_as_the_applications_role_finds_them(
+    superuser_url: str, database_url: str, explaining: str, settings: list[str], found: str
+) -> None:
+    execute(database_url, *TENANTS)
+    database = database_url.rpartition("/")[2]
+    execute(superuser_url, *(f"ALTER {setting.format(database=database)}" for setting in settings))
+    text = f"SELECT in_{found} FROM orders"
+    assert [found] == [name for name in ("app", "shop", "public", "old") if in_path(database_url, name)]
+    for dsn in (None, explaining):
+        explained = await Explainer(database_url, dsn).explain(text)
+        assert explained.plan is not None, (dsn, explained)
+    analyzed = await Explainer(database_url, explaining).explain(text, analyze=True)
+    assert analyzed.plan is not None, analyzed
+
+
+def in_path(url: str, name: str) -> bool:
+    """Whether the table that the role finds first is this one."""
+    found = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('orders') AND attnum = 1"
+    return bool(fetch(url, found)[0]["attname"] == f"in_{name}")
+
+
+async def test_the_path_that_a_url_names_stays(database_url: str, explaining: str) -> None:
+    execute(database_url, *TENANTS)
+    named = f"{explaining}?search_path=shop"
+    assert (await Explainer(database_url, named).explain("SELECT in_shop FROM orders")).plan is not None

@@ -1,23 +1,54 @@
 -- name: explain_bounds
 -- Bound the transaction in which a statement is explained: durations are PostgreSQL's ('3s'). What plans depend on stays
--- as the role has it.
+-- as the role has it, but for the search_path, so that what is asked until the plan is PostgreSQL's own: all names here
+-- are qualified for the same reason.
 SELECT
-    set_config('statement_timeout', $1::text, true),
-    set_config('lock_timeout', $2::text, true),
-    set_config('idle_in_transaction_session_timeout', '10s', true),
-    CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL THEN
-        set_config('transaction_timeout', '0', true)
+    pg_catalog.current_setting('search_path') AS search_path,
+    (SELECT source FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'search_path') AS path_source,
+    pg_catalog.set_config('search_path', 'pg_catalog', true),
+    pg_catalog.set_config('statement_timeout', $1::pg_catalog.text, true),
+    pg_catalog.set_config('lock_timeout', $2::pg_catalog.text, true),
+    pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', true),
+    CASE WHEN pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL THEN
+        pg_catalog.set_config('transaction_timeout', '0', true)
     END,
-    current_setting('server_version') AS server_version,
-    (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser;
+    pg_catalog.current_setting('server_version') AS server_version,
+    (
+        SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) CURRENT_USER
+    ) AS is_superuser;
+
+-- name: explain_path
+-- What a role ($1) has as its search_path in this database, by its own settings or the database's, else $2; "$user" is
+-- its own schema. https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html
+SELECT CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::name)
+    THEN regexp_replace(
+        path, '(^|,)\s*"?\$user"?\s*(?=,|$)', '\1' || replace(quote_ident($1::text), '\', '\\'), 'g'
+    )
+    ELSE path END AS path
+FROM coalesce(
+    (
+        SELECT substr(setting, length('search_path=') + 1)
+        FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS setting
+        WHERE starts_with(setting, 'search_path=')
+            AND setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = $1::name))
+            AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        ORDER BY setrole <> 0 DESC, setdatabase <> 0 DESC
+        LIMIT 1
+    ),
+    $2::text
+) AS path;
+
+-- name: explain_as_applied
+-- Find tables and functions as the application does, until the end of the transaction.
+SELECT pg_catalog.set_config('search_path', $1::pg_catalog.text, true);
 
 -- name: explain_generic
 -- Plan what is executed by name without a look at its parameters, until the end of the transaction.
-SELECT set_config('plan_cache_mode', 'force_generic_plan', true);
+SELECT pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true);
 
 -- name: explain_unlock
 -- Let go of session locks, which outlive a transaction.
-SELECT pg_advisory_unlock_all();
+SELECT pg_catalog.pg_advisory_unlock_all();
 
 -- name: explain_reach
 -- What planning a text may reach through the relations and types whose names are among the words ($1) or, where they

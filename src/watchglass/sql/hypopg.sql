@@ -1,6 +1,12 @@
 -- name: hypopg_path
--- Find HypoPG's functions, which are in this schema (quoted), behind everything else, until the end of the transaction.
-SELECT set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), $1::text), true);
+-- Find HypoPG's functions, which are in this schema (quoted), and PostgreSQL's own; the path was `before`.
+SELECT
+    pg_catalog.current_setting('search_path') AS before,
+    pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'pg_catalog', $1::pg_catalog.text), true);
+
+-- name: hypopg_path_before
+-- Find what was found before.
+SELECT pg_catalog.set_config('search_path', $1::pg_catalog.text, true);
 
 -- name: hypopg_create
 -- An index that only EXPLAIN sees, and only in this session. https://hypopg.readthedocs.io/en/rel1_stable/usage.html

@@ -1,4 +1,4 @@
-"""EXPLAIN of a statement, so that it is planned and nothing else happens: docs/decisions/0017.
+"""EXPLAIN of a statement, so that it is planned and nothing else happens: docs/decisions/0018.
 
 Fences, each of which holds alone: the text is one SELECT; what it may call is PostgreSQL's own and not volatile; the
 extended protocol takes one statement; the transaction is read-only and rolled back; and the connection, which is opened
@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
@@ -65,10 +66,14 @@ class Explained:
 
 
 class Explainer:
-    """Explains statements of one database, one at a time, as `role_dsn`'s role or else as the application's."""
+    """Explains statements of one database, one at a time, as `role_dsn`'s role or else as the application's.
+
+    Either way names are found as the application's role finds them.
+    """
 
     def __init__(self, dsn: str, role_dsn: str | None = None) -> None:
         self._dsn = role_dsn or dsn
+        self._finds_as = unquote(urlsplit(dsn).username or "") if role_dsn else ""
         self.may_analyze = role_dsn is not None
         self._lock = asyncio.Lock()
 
@@ -94,7 +99,7 @@ class Explainer:
             return Explained(how, refusal=why)
         with as_own_work():
             async with self._lock, self._connected() as connection:
-                return await _explain(connection, text, arguments, how, seconds, around)
+                return await _explain(connection, text, arguments, how, seconds, around, self._finds_as)
 
     def _why_not(self, text: str, arguments: Sequence[Any] | None, needed: int, analyze: bool) -> str | None:
         if analyze and not self.may_analyze:
@@ -125,6 +130,7 @@ async def _explain(
     how: How,
     seconds: float,
     around: Around | None,
+    finds_as: str,
 ) -> Explained:
     """All in one transaction, so that it is one server connection behind pgbouncer."""
     watchdog = asyncio.get_running_loop().call_later(seconds + 2.0, connection.terminate)
@@ -142,7 +148,9 @@ async def _explain(
             if refused is not None:
                 return Explained(how, refusal=refused, server_version=version)
             try:
+                path = await _search_path(connection, row, finds_as)
                 async with around(connection) if around else nullcontext():
+                    await connection.execute(queries["explain_as_applied"], path)
                     how, plan = await _plan(connection, text, arguments, how)
             finally:
                 await connection.execute(queries["explain_unlock"])
@@ -153,6 +161,14 @@ async def _explain(
         return Explained(how, sqlstate=error.sqlstate, server_version=version)
     finally:
         watchdog.cancel()
+
+
+async def _search_path(connection: Connection, bounds: asyncpg.Record, finds_as: str) -> str:
+    """The application's: what its role has, unless the URL of this connection names another."""
+    own = str(bounds["search_path"])
+    if not finds_as or bounds["path_source"] == "client":
+        return own
+    return str(await connection.fetchval(sql.load("explain")["explain_path"], finds_as, own))
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ NO_HYPOPG = (
     "and run: CREATE EXTENSION hypopg"
 )
 NO_INVERTED = "The costs are estimates: HypoPG knows no GIN indexes."
+OF_PARTITIONS = "The costs are estimates: HypoPG knows no indexes of partitioned tables."
 NOT_PLANNED = "The costs are estimates: PostgreSQL did not plan the statement with the index."
 
 
@@ -37,8 +38,7 @@ class Hypothetical:
         queries = sql.load("hypopg")
         oids: list[int] = []
         try:
-            async with connection.transaction():
-                await connection.fetch(queries["hypopg_path"], self._schema)
+            async with connection.transaction(), self._found(connection):
                 for definition in self._definitions:
                     row = await connection.fetchrow(queries["hypopg_create"], definition)
                     assert row is not None
@@ -46,8 +46,18 @@ class Hypothetical:
                     self.made.append((row["name"], row["bytes"]))
             yield
         finally:
-            for oid in oids:
-                await connection.fetch(queries["hypopg_drop"], oid)
+            if oids:
+                async with self._found(connection):
+                    for oid in oids:
+                        await connection.fetch(queries["hypopg_drop"], oid)
+
+    @asynccontextmanager
+    async def _found(self, connection: Connection) -> AsyncIterator[None]:
+        """HypoPG's functions are found, and nothing of the same name that the application has."""
+        queries = sql.load("hypopg")
+        before = await connection.fetchval(queries["hypopg_path"], self._schema)
+        yield
+        await connection.execute(queries["hypopg_path_before"], before)
 
 
 async def verify(
@@ -63,6 +73,8 @@ async def verify(
         return list(advice), NO_HYPOPG
     if any(one.method != "btree" for one in advice):
         return list(advice), NO_INVERTED
+    if any(one.of_partitions for one in advice):
+        return list(advice), OF_PARTITIONS
     hypothetical = Hypothetical(server.hypopg, [one.definition for one in advice])
     explained = await explainer.explain(text, arguments, around=hypothetical.around)
     if explained.plan is None:
