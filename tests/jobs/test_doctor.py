@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
@@ -145,6 +147,47 @@ async def test_a_server_without_pg_stat_statements_is_told_how_to_load_it() -> N
         assert shown["track_io_timing"].state == "missing"
         assert shown["track_io_timing"].command is not None
         execute(server.superuser_url, *shown["track_io_timing"].command.split("; "))
+
+
+async def test_the_role_that_explains_is_missing_until_the_command_has_made_it(
+    database_url: str, postgres_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = by_subject(await diagnose(settings(app_database_url=database_url)))["explain role"]
+    assert (missing.state, missing.command) == ("missing", "watchglass migrate --explain-role watchglass_explain")
+    superuser = postgres_server.superuser_url.rpartition("/")[0] + "/" + database_url.rpartition("/")[2]
+    monkeypatch.setenv("DATABASE_URL", superuser)
+    _, *command = missing.command.split()
+    assert await asyncio.to_thread(main, command) == 0
+    url = re.search(r"WATCHGLASS_EXPLAIN_DATABASE_URL=(\S+)", capsys.readouterr().out)
+    assert url
+    try:
+        await the_role_is_judged(database_url, superuser, url[1])
+    finally:
+        execute(superuser, "DROP OWNED BY watchglass_explain", "DROP ROLE watchglass_explain")
+
+
+async def the_role_is_judged(database_url: str, superuser: str, url: str) -> None:
+    async def judged(explain_database_url: str) -> Finding:
+        values = {"app_database_url": database_url, "explain_database_url": explain_database_url}
+        return by_subject(await diagnose(settings(**values)))["explain role"]
+
+    assert (await judged(url)).state == "ok"
+    as_superuser = await judged(superuser)
+    assert (as_superuser.state, "a superuser" in as_superuser.sentence) == ("warning", True)
+    elsewhere = await judged(superuser.rpartition("/")[0] + "/postgres")
+    assert (elsewhere.state, "in the database postgres" in elsewhere.sentence) == ("error", True)
+    away = await judged("postgresql://x@127.0.0.1:1/x")
+    assert (away.state, "WATCHGLASS_EXPLAIN_DATABASE_URL" in str(away.remedy)) == ("error", True)
+    for change, state in (
+        ("REVOKE pg_read_all_data FROM watchglass_explain", "missing"),
+        ("ALTER ROLE watchglass_explain RESET default_transaction_read_only", "warning"),
+    ):
+        execute(superuser, change)
+        found = await judged(url)
+        assert (found.state, found.command is None) == (state, False)
+    for _ in range(2):
+        execute(superuser, str((await judged(url)).command))
+    assert (await judged(url)).state == "ok"
 
 
 # Redis

@@ -16,3 +16,14 @@ SELECT
 SELECT name, installed_version
 FROM pg_available_extensions
 WHERE name = ANY ($1::text[]);
+
+-- name: explaining
+-- What the current role is, as which statements are explained. Of a superuser it is not asked what it may read.
+SELECT
+    quote_ident(current_user) AS role,
+    current_database()::text AS database,
+    (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser,
+    pg_has_role(current_user, 'pg_read_all_data', 'USAGE') AS reads_all,
+    (
+        SELECT reset_val::boolean FROM pg_settings WHERE name = 'default_transaction_read_only'
+    ) OR pg_is_in_recovery() AS is_read_only;

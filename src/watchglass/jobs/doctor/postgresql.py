@@ -6,12 +6,13 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
 from watchglass import sql
 from watchglass.errors import DatabaseUnavailable, WatchglassError
-from watchglass.jobs.doctor import schema
+from watchglass.jobs.doctor import explain_role, schema
 from watchglass.jobs.doctor.findings import Finding
 from watchglass.settings import Settings
 from watchglass.store.connection import address_of, close, connect, reported, transaction
@@ -40,11 +41,27 @@ async def findings(settings: Settings) -> list[Finding]:
         return [await schema.finding(connection, dsn, settings)]
 
     if application == store:
-        return await _ask(SUBJECT, variable, store, _server, look_at_schema)
+        return [
+            *await _ask(SUBJECT, variable, store, _server, look_at_schema),
+            *await _explaining(settings, application),
+        ]
     return [
-        *await _ask(SUBJECT, variable, application, _server),
+        *await _ask(SUBJECT, variable, application, _observed),
+        *await _explaining(settings, application),
         *await _ask(_TELEMETRY, "WATCHGLASS_DATABASE_URL", store, _keeper, look_at_schema),
     ]
+
+
+async def _explaining(settings: Settings, application: str) -> list[Finding]:
+    """Of the role as which statements are explained, by its own URL."""
+    if settings.explain_dsn is None:
+        return [explain_role.UNSET]
+
+    async def look(connection: Connection, dsn: str) -> list[Finding]:
+        parts = urlsplit(application)
+        return [await explain_role.finding(connection, unquote(parts.path.lstrip("/") or parts.username or ""))]
+
+    return await _ask(explain_role.SUBJECT, explain_role.VARIABLE, settings.explain_dsn, look)
 
 
 async def of_statements(connection: Connection) -> Finding:
@@ -73,16 +90,21 @@ async def _keeper(connection: Connection, dsn: str) -> list[Finding]:
     return [_version(row, dsn, _TELEMETRY)]
 
 
-async def _server(connection: Connection, dsn: str) -> list[Finding]:
+async def _server(connection: Connection, dsn: str, *, keeps: bool = True) -> list[Finding]:
+    """`keeps` says whether the telemetry is to be in it too."""
     row, installed = await _look(connection)
     return [
-        _version(row, dsn, SUBJECT),
+        _version(row, dsn, SUBJECT, keeps=keeps),
         _monitor(row),
         _statements(row, installed),
         *_io_timing(row),
         _optional(row, installed, "hypopg", "suggested indexes cannot be tried out before they are made"),
         _optional(row, installed, "pg_trgm", "no index for LIKE '%text%' can be suggested"),
     ]
+
+
+async def _observed(connection: Connection, dsn: str) -> list[Finding]:
+    return await _server(connection, dsn, keeps=False)
 
 
 async def _look(connection: Connection) -> tuple[Server, Installed]:
@@ -95,13 +117,15 @@ async def _look(connection: Connection) -> tuple[Server, Installed]:
     return dict(row), {extension["name"]: extension["installed_version"] for extension in extensions}
 
 
-def _version(row: Server, dsn: str, subject: str) -> Finding:
+def _version(row: Server, dsn: str, subject: str, *, keeps: bool = True) -> Finding:
     name = f"PostgreSQL {_short(row)} at {address_of(dsn)}"
-    if row["is_replica"]:
+    if row["is_replica"] and keeps:
         remedy = "Let DATABASE_URL, or WATCHGLASS_DATABASE_URL, name the primary."
         return Finding(subject, "error", f"{name} is a replica, which takes no writes.", remedy)
     if row["version_number"] < _OLDEST:
         return Finding(subject, "warning", f"{name} is older than 14, the oldest that is supported.", "Upgrade it.")
+    if row["is_replica"]:
+        return Finding(subject, "ok", f"{name}, a replica: what is to be changed in it is changed on its primary.")
     return Finding(subject, "ok", f"{name}.")
 
 
