@@ -14,6 +14,7 @@ from watchglass.instrumentation.exceptions import exception_text
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.request import Request
 from watchglass.instrumentation.tail import Handled, Tail
+from watchglass.jobs.backends import HeldConnections
 from watchglass.jobs.black_box import Freezer
 from watchglass.jobs.pending import PendingRequests
 from watchglass.records import LogRecord, Trace
@@ -40,6 +41,7 @@ class Evidence:
         self.freezer = Freezer(self._settings, self.box, self.errors, pipeline, self._recorder, self._open)
         pipeline.run_on_loop(self.freezer.watch)
         pipeline.run_on_loop(PendingRequests(pipeline, self._open, self._recorder.clock).run)
+        pipeline.run_on_loop(HeldConnections(pipeline, self._open, self._recorder.clock).run)
         termination.tell(self.freezer.told_to_end)
 
     def hearing(self, offer: Callable[[LogRecord], None]) -> Callable[[LogRecord], None]:

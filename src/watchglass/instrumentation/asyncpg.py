@@ -17,6 +17,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 
 from watchglass.instrumentation.asyncpg_connection import QueryLogger, mark_own_statements
 from watchglass.instrumentation.asyncpg_rounds import Rounds
+from watchglass.instrumentation.backends import Backends
 from watchglass.instrumentation.operations import Operation
 from watchglass.instrumentation.patching import Patches
 from watchglass.instrumentation.pools import Pools
@@ -48,6 +49,7 @@ class AsyncPGObserver:
         self.slow_seconds = inf if captures is None else captures.threshold
         self._captures = captures
         self.databases: dict[ObservedDatabase, None] = {}
+        self.backends = Backends(recorder.clock)
         self._recorder = recorder
         self._statements: Statements[Operation] = Statements(self._operation)
         self._prepared: Statements[Operation] = Statements(self._preparation)
@@ -62,7 +64,8 @@ class AsyncPGObserver:
         return self._statements.overflowed + self._prepared.overflowed
 
     def connected(self, connection: Any) -> None:
-        """Remember where to."""
+        """Remember it, and where to."""
+        self.backends.connected(connection._protocol)
         place, parameters = connection._addr, connection._params
         host, port = (place, None) if isinstance(place, str) else place[:2]
         if len(self.databases) < _MAX_DATABASES:

@@ -43,6 +43,7 @@ def _reset(method: Call) -> Call:
             return await method(self, *args, **kwargs)
         finally:
             protocol.aside -= 1
+            protocol.request = None
             _safely(protocol.end_cursors)
 
     return reset

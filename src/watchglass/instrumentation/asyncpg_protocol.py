@@ -12,6 +12,7 @@ from asyncpg.protocol.protocol import Protocol as AsyncpgProtocol
 from watchglass.guard import caught, own_work
 from watchglass.instrumentation.asyncpg_rounds import Execution, Fetch, Observer, Preparation, Rounds, Script, since
 from watchglass.instrumentation.operations import Operation
+from watchglass.instrumentation.request import current_request
 
 _PLACE = "instrumentation.asyncpg"
 
@@ -62,6 +63,7 @@ def _watched(name: str, kind: type[Round]) -> Call:
             return await method(self, *args, **kwargs)
         watch = None
         try:
+            self.request = current_request()
             watch = kind(self, observer, (args, kwargs))
         except Exception:
             caught(_PLACE)
@@ -104,6 +106,7 @@ async def _fetch(
         return await _bind_execute(self, state, args, portal_name, limit, return_extra, timeout)
     operation, start = None, 0.0
     try:
+        self.request = current_request()
         operation = observer.operation(state.query)
         start = observer.clock() if self.pending is None else since(self, observer, state)
     except Exception:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 from watchglass.instrumentation.budget import note
 from watchglass.instrumentation.operations import Operation
+from watchglass.instrumentation.request import Request
 from watchglass.redaction import fields
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -43,6 +44,12 @@ class Rounds:
 
     database: str | None = None
     """The name of the connection's."""
+
+    request: Request | None = None
+    """That whose statement was the last, until the connection is given back to its pool; see `backends`."""
+
+    opened: tuple[int, float] = 0, 0.0
+    """The process that opened it, and when: a reading of the recorder's clock."""
 
     aside = 0
     """Above 0 while asyncpg works for itself."""

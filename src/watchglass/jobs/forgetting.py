@@ -50,6 +50,8 @@ async def forget(connection: Connection, settings: Settings, begin: Begin = tran
         await connection.execute(sql.load("errors")["forget_error_groups"], days, MOST_GROUPS)
     async with begin(connection, seconds=_SECONDS):
         await connection.execute(sql.load("pending")["forget_pending"], days, MOST_PENDING)
+    async with begin(connection, seconds=_SECONDS):
+        await connection.execute(sql.load("backends")["forget_backends"])
     await _forget_statements(connection, settings.retention_metrics_days, begin)
 
 

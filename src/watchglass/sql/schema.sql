@@ -279,6 +279,20 @@ CREATE TABLE watchglass.pending (
 );
 CREATE INDEX pending_trace_id ON watchglass.pending (trace_id);
 
+-- Which connections to PostgreSQL the processes of a service hold, and for which request.
+CREATE TABLE watchglass.backends (
+    instance_id integer NOT NULL,
+    pid integer NOT NULL,
+    database text NOT NULL,
+    connected_at timestamptz NOT NULL,
+    trace_id bytea,
+    span_id bytea,
+    endpoint text,
+    request_ended boolean NOT NULL,
+    seen_at timestamptz NOT NULL,
+    PRIMARY KEY (instance_id, pid, database)
+) WITH (fillfactor = 50);
+
 -- Errors that are one and the same, counted whether their trace was kept or not; trace_id is an example that was.
 CREATE TABLE watchglass.error_groups (
     service_name text NOT NULL,
