@@ -91,15 +91,16 @@ class LockNode(Model):
     """A session with those that wait for it, each beneath the session that blocks it, the longest waiting first.
 
     `mode` and `on` are the lock that it waits for, None for the root, which waits for nobody (`granted`).
-    `waiters_total` counts all that wait for it or for those beneath it. A session stands beneath the one nearest to a
-    root that it waits for, and once more, `cut`, beneath each other root; so does one that closes a circle. `cut` says
-    that what waits for it is shown elsewhere, or would be too deep.
+    `seconds` is for how long it waits. `waiters_total` counts all that wait for it or for those beneath it. A session
+    stands beneath the one nearest to a root that it waits for, and once more, `cut`, beneath each other root; so does
+    one that closes a circle. `cut` says that what waits for it is shown elsewhere, or would be too deep.
     """
 
     session: Session
     mode: str | None
     on: str | None
     granted: bool
+    seconds: float | None
     waiters: list[LockNode]
     waiters_total: int
     cut: bool
@@ -126,7 +127,7 @@ class Pool(Model):
 
 
 class ActivityAnswer(Model):
-    """PostgreSQL now. Lists are of at most 100 sessions, the longest first; `left_off` counts the others by list.
+    """PostgreSQL now. Lists are of at most 100 sessions, the longest first; `left_off` counts the others of each.
 
     `running` are active and do not wait for a lock, `waiting` wait for one, `blocking` are waited for. `server`, `role`
     and `connections` are None where PostgreSQL does not answer. `told` says what is missing and why, a sentence each.
@@ -141,7 +142,7 @@ class ActivityAnswer(Model):
     waiting: list[Session]
     blocking: list[Session]
     idle_in_transaction: list[Session]
-    left_off: dict[Literal["running", "waiting", "blocking", "idle_in_transaction", "locks", "pool"], int]
+    left_off: dict[str, int]
     locks: list[LockNode]
     pool: list[Pool]
     pool_window_seconds: int

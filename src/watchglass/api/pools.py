@@ -57,7 +57,10 @@ def _pool(key: Key, gauges: Mapping[str, Mapping[Key, int]], waits: Total | None
         name=key[0],
         instance=key[1],
         size=added((known["idle"], known["used"])),
-        **known,
+        max=known["max"],
+        idle=known["idle"],
+        used=known["used"],
+        waiting=known["waiting"],
         wait_p95_seconds=waits.percentile(0.95) if waits else None,
         timeouts=timeouts,
     )

@@ -1,4 +1,4 @@
-"""The JSON routes of PostgreSQL: its statements."""
+"""The JSON routes of PostgreSQL: its statements, and what it does now."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.exceptions import HTTPException
 
 from watchglass.analysis.fingerprints import is_fingerprint
-from watchglass.api import paths, plan_routes
+from watchglass.api import activity_routes, paths, plan_routes
 from watchglass.api.asking import Asked
 from watchglass.api.statement import statement
 from watchglass.api.statement_answers import StatementAnswer, StatementsAnswer
@@ -26,6 +26,7 @@ Question = Annotated[Asked, Depends(_asked)]
 
 def add(router: APIRouter) -> None:
     """Have the router answer them."""
+    activity_routes.add(router)
     plan_routes.add(router)
 
     @router.get(
