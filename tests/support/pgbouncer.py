@@ -5,29 +5,39 @@ from __future__ import annotations
 import os
 import pwd
 import socket
-from urllib.parse import urlsplit
+from collections.abc import Sequence
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from watchglass.demo.servers.process import Server
 
 
 class PgBouncer(Server):
-    """Hands out `size` server connections to any number of clients, one transaction at a time."""
+    """Hands out `size` server connections to any number of clients, one transaction at a time.
+
+    The clients' roles are that of `dsn` and those of `others`, URLs of the same server.
+    """
 
     program = "pgbouncer"
 
-    def __init__(self, binary: str, dsn: str, size: int = 2) -> None:
+    def __init__(self, binary: str, dsn: str, size: int = 2, others: Sequence[str] = ()) -> None:
         super().__init__()
         self.binary = binary
         self.target = urlsplit(dsn)
+        self.others = [urlsplit(other) for other in others]
         self.size = size
 
     @property
     def url(self) -> str:
-        return self.target._replace(netloc=f"{self.target.netloc.rpartition(':')[0]}:{self.port}").geturl()
+        return self.of(self.target)
+
+    def of(self, target: SplitResult) -> str:
+        """The same database by way of the pool."""
+        return target._replace(netloc=f"{target.netloc.rpartition(':')[0]}:{self.port}").geturl()
 
     def _start(self) -> None:
         users = self.folder / "users.txt"
-        users.write_text(f'"{self.target.username}" "{self.target.password}"\n')
+        known = {unquote(one.username or ""): unquote(one.password or "") for one in (self.target, *self.others)}
+        users.write_text("".join(f'"{role}" "{password}"\n' for role, password in known.items()))
         self.folder.chmod(0o755)
         self._spawn(self._command, self._answers, self._account())
 
