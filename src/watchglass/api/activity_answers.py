@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from pydantic import AwareDatetime
+
 from watchglass.api.models import Model
 
 
@@ -152,7 +154,7 @@ class ActivityAnswer(Model):
 class EndSession(Model):
     """Which session is to be ended: the one that began then, so that no other gets it that has its number by now."""
 
-    backend_start: datetime
+    backend_start: AwareDatetime
     confirm: Literal[True]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,11 @@ NOT_ALLOWED: Final = (
     "The role {role} may end sessions of its own role only. To let it end others: GRANT pg_signal_backend TO {role};"
 )
 
+_MARK: Final = "/* watchglass:"
+_OF_DRIVER: Final = re.compile(
+    r'(?:BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|DEALLOCATE|COPY "?watchglass"?|WITH RECURSIVE typeinfo_tree)\b|\Z',
+    re.IGNORECASE,
+)
 _SAME: Final = timedelta(seconds=30)
 """How far the clocks of the store and of the server may be apart where a session is recognised by its beginning."""
 
@@ -34,9 +40,24 @@ _CUT: Final = 5
 _HELD: Final = ("trace_id", "endpoint", "request_ended")
 
 
-def is_ours(application: str | None) -> bool:
-    """Whether a session with this application name is one of Watchglass's."""
-    return application is not None and (application == "watchglass" or application.startswith("watchglass "))
+def is_ours(row: Row) -> bool:
+    """Whether a session is one of Watchglass's, by what it sent last.
+
+    Its application name is not enough: behind pgbouncer a session keeps the name of who had it before. What the driver
+    words itself has no mark of ours, and goes by the name.
+    """
+    text = row["query"] or ""
+    return _MARK in text or (_has_our_name(row) and (_is_hidden(row) or _OF_DRIVER.match(text) is not None))
+
+
+def _has_our_name(row: Row) -> bool:
+    name = row["application_name"] or ""
+    return bool(name == "watchglass" or name.startswith("watchglass "))
+
+
+def _is_hidden(row: Row) -> bool:
+    """Whether the role may not see what it does; what it has for a statement is a remark of PostgreSQL's then."""
+    return row["backend_type"] is None
 
 
 def grant_of(server: Mapping[str, Any]) -> str:
@@ -47,7 +68,7 @@ def grant_of(server: Mapping[str, Any]) -> str:
 def why_not(row: Mapping[str, Any], server: Mapping[str, Any]) -> str | None:
     """Why this session may not be ended from here; None where it may be tried."""
     role = server["quoted_role"]
-    if is_ours(row["application_name"]):
+    if is_ours(row):
         return OURS
     if row["backend_start"] is None:
         return HIDDEN.format(role=role, grant=grant_of(server))
@@ -74,14 +95,14 @@ class Sessions:
     def of(self, row: Row) -> Session:
         """A session that PostgreSQL has shown."""
         waits = self._waiting.get(row["pid"])
-        text = self._statement(row)
+        text, ours = self._statement(row), is_ours(row)
         return Session(
             pid=row["pid"],
             backend_start=row["backend_start"],
             user=self._text(row["username"]),
-            application=self._text(row["application_name"] or None),
+            application=None if _has_our_name(row) and not ours else self._text(row["application_name"]),
             client=self._text(row["client_hostname"] or row["client_addr"] or _socket(row)),
-            state=row["state"] or (UNKNOWN if row["backend_type"] is None else None),
+            state=row["state"] or (UNKNOWN if _is_hidden(row) else None),
             seconds=row["seconds"],
             transaction_seconds=row["transaction_seconds"],
             wait=_wait(row, waits),
@@ -89,7 +110,7 @@ class Sessions:
             fingerprint=of_statement(text) if text and self._is_whole(row) else None,
             relation=waits["relation"] if waits else None,
             waits_for=list(dict.fromkeys(waits["blocked_by"])) if waits else [],
-            ours=is_ours(row["application_name"]),
+            ours=ours,
             why_not=why_not(row, self._server),
             **self._holder(row),
         )
@@ -122,8 +143,8 @@ class Sessions:
         return dict.fromkeys((*_HELD[:2], "service", "instance", "host", "process_pid")) | {"request_ended": False}
 
     def _statement(self, row: Row) -> str | None:
-        if not row["query"] or row["backend_type"] is None:
-            return None  # what a hidden one has there is a remark of PostgreSQL's
+        if not row["query"] or _is_hidden(row):
+            return None
         return redaction.sql_shape(row["query"]) or None
 
     def _is_whole(self, row: Row) -> bool:
