@@ -50,14 +50,15 @@ async def test_a_slow_statement_gets_its_index_by_its_shape_alone(
     def act(recorder: Recorder) -> None:
         called(recorder, SLOW, 2.0, 3)
         called(recorder, MASKED, 1.5)
-        called(recorder, "UPDATE orders SET total = $1", 0.5)
+        called(recorder, "UPDATE orders SET reference = $1 WHERE reference = $2", 0.5)
+        called(recorder, "UPDATE orders SET total = $1", 0.3)
         called(recorder, "SELECT * FROM missing WHERE id = $1", 0.1)
         called(recorder, "SELECT " + "x" * 30 + "…", 0.01)
 
     await process(now - HOUR).live(now - HOUR, now, act)
     answer = await ask(api, ADVICE)
-    assert answer["looked_at"] == 5
-    slow, masked, update, missing, cut = answer["statements"]
+    assert answer["looked_at"] == 6
+    slow, masked, update, of_all, missing, cut = answer["statements"]
     [index] = slow["indexes"]
     assert slow["fingerprint"] == of_statement(SLOW)
     assert index["statement"] == "CREATE INDEX CONCURRENTLY ON public.orders (reference)"
@@ -65,10 +66,12 @@ async def test_a_slow_statement_gets_its_index_by_its_shape_alone(
     assert "HypoPG" in slow["note"] and slow["how"] == "generic"
     assert index["size_bytes"] > 1_000_000 and "INSERT" in index["writes"]
     assert [one["keys"] for one in masked["indexes"]] == [["lower(email)"]]
-    assert (update["indexes"], update["cost"]) == ([], None) and "not a SELECT" in update["note"]
+    [found] = update["indexes"]
+    assert found["statement"] == index["statement"] and "The statement itself changes reference." in found["writes"]
+    assert (of_all["indexes"], of_all["cost"]) == ([], None) and "not a statement that looks" in of_all["note"]
     assert "42P01" in missing["note"]
     assert "cut off" in cut["note"]
-    assert answer["sentence"] == "5 statements looked at: there is advice for 2."
+    assert answer["sentence"] == "6 statements looked at: there is advice for 3."
 
 
 async def test_once_an_advised_index_is_there_before_and_since_are_told(

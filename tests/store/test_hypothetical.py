@@ -126,8 +126,8 @@ async def test_a_statement_that_is_not_planned_has_a_note_instead(database_url: 
     execute(database_url, "CREATE TABLE orders (id int)")
     for text, reason in (
         ("SELECT * FROM nowhere WHERE id = $1", "42P01"),
-        ("SELECT * FROM orders WHERE id = $1 FOR UPDATE", "locks rows"),
-        ("DELETE FROM orders", "not a SELECT"),
+        ("SELECT * FROM orders WHERE evil(id) FOR UPDATE", "42883"),
+        ("DELETE FROM orders", "not a statement that looks for rows"),
     ):
         found = await asked(database_url, text)
         assert (found.indexes, found.cost) == ((), None)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import reduce
 
 from watchglass.analysis.index_costs import btree_bytes, inverted_bytes, inverted_cost, read_cost
-from watchglass.analysis.quals import Qual, SortKey, Use
+from watchglass.analysis.quals import Qual
 from watchglass.analysis.relations import Column, shape_of_key
 from watchglass.analysis.scans import Scan
+from watchglass.analysis.uses import SortKey, Use
 
 MOST_COLUMNS = 3
 FEW_ROWS = 10.0
@@ -21,10 +22,14 @@ _BY_BYTES = " text_pattern_ops"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An index: its keys as a statement says them, their shapes to be compared, and what it serves, in words."""
+    """An index: its keys as a statement says them, their shapes to be compared, and what it serves, in words.
+
+    `columns` are those that its keys are made of, by their names.
+    """
 
     keys: tuple[str, ...]
     shapes: tuple[str, ...]
+    columns: tuple[str, ...]
     serves: str
     cost: float
     rows: float
@@ -57,6 +62,8 @@ def _trees(use: Use, scan: Scan) -> Iterator[Candidate]:
     joined = [qual for qual in use.of("join") if scan.outer_rows and scan.is_joined_by(columns[qual.column].quoted)]
     for last in [None, *use.of("range"), *_prefixes(use)]:
         chosen = _enough(use, scan, equal)
+        if last and chosen and _rows(use, scan, chosen) <= FEW_ROWS:
+            continue
         quals = [*chosen, last] if last else chosen
         if quals and len({qual.shape for qual in quals}) == len(quals):
             yield _tree(use, quals, _rows(use, scan, quals), 1.0)
@@ -86,6 +93,7 @@ def _in_order(use: Use, scan: Scan, equal: Sequence[Qual]) -> Iterator[Candidate
     yield Candidate(
         tuple(keys),
         shapes,
+        tuple(column.name for column in columns),
         _words(equal, "the order"),
         read_cost(use.relation, max(1.0, rows), correlation=columns[0].correlation),
         rows,
@@ -108,6 +116,7 @@ def _inverted(use: Use, scan: Scan, trigrams: str | None) -> Iterator[Candidate]
         yield Candidate(
             (f"{expression}{what[0]}",),
             (qual.shape,),
+            (qual.column,),
             what[1],
             inverted_cost(use.relation, rows),
             rows,
@@ -134,6 +143,7 @@ def _tree(use: Use, quals: Sequence[Qual], rows: float, descents: float) -> Cand
     return Candidate(
         tuple(_key(use, qual) for qual in quals),
         tuple(qual.shape for qual in quals),
+        tuple(qual.column for qual in quals),
         _words(equal, {"range": "a range", "prefix": "the beginning of a text"}.get(last.kind if last else "", "")),
         read_cost(use.relation, rows, correlation=columns[0].correlation, descents=max(descents, many)),
         rows,
@@ -156,12 +166,13 @@ def _rows(use: Use, scan: Scan, quals: Sequence[Qual]) -> float:
     """The rows that these conditions let through: what the plan expects where they are all there are.
 
     Of a range the plan knows more than statistics of single columns do, and less than all conditions let nothing less.
+    What `others` let through is in the plan's rows, too, and nobody knows how much of it.
     """
     filters = use.of("equal", "range", "prefix", "infix", "contains")
     share = scan.rows / max(1.0, use.relation.rows)
-    if not scan.filtered:
+    if not scan.filter:
         share = 0.0
-    elif set(filters) <= set(quals):
+    elif not use.others and set(filters) <= set(quals):
         return max(1.0, scan.rows)
     guesses = reduce(_times, (selectivity(use, qual) for qual in quals), 1.0)
     return max(1.0, use.relation.rows * max(guesses, share))

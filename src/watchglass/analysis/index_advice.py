@@ -7,24 +7,21 @@ created here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from watchglass.analysis import sql_reading
-from watchglass.analysis.candidates import Candidate, candidates
-from watchglass.analysis.quals import Use, uses
-from watchglass.analysis.relations import Facts, Index, Relation
-from watchglass.analysis.scans import Node, Scan, cost_of, scans_of
-
-FEWEST_PAGES = 100
-"""Tables smaller than that are read as fast without an index."""
-
-GAIN = 2.0
-"""What an index costs to keep is worth it where a statement's cost falls by this factor."""
+from watchglass.analysis.candidates import Candidate
+from watchglass.analysis.choices import GAIN, Choice, choose, tables_of
+from watchglass.analysis.existing import begins
+from watchglass.analysis.index_statements import definition, statement
+from watchglass.analysis.relations import Facts, Relation
+from watchglass.analysis.scans import Node, cost_of, scans_of
+from watchglass.analysis.uses import Use, uses
 
 ESTIMATED_GAIN = 2.5
-"""The same where the gain is an estimate of ours, which may be off."""
+"""As `GAIN`, where the gain is an estimate of ours, which may be off."""
 
 ESTIMATED_GAIN_OF_SEVERAL = 4.0
 """The same for several indexes at once, whose estimates are off together: none is left out because of another."""
@@ -39,8 +36,9 @@ TRIGRAMS_SCHEMA = "public"
 class Advice:
     """An index that would help one statement.
 
-    `shapes` are its keys as they are compared. `statement` is what an administrator runs, `definition` the same without
-    CONCURRENTLY, for a transaction. Costs are the whole statement's, in PostgreSQL's units, without and with all
+    `shapes` are its keys as they are compared, `columns` what they are made of. `statement` is what an administrator
+    runs, `definition` the same without CONCURRENTLY, for a transaction; of a table with partitions (`of_partitions`) it
+    is several, one a line. Costs are the whole statement's, in PostgreSQL's units, without and with all
     indexes that are advised for it; `basis` is verified where PostgreSQL planned with it, estimated where its formulas
     were applied here. `extension` has to be created first. `superseded` are indexes whose keys this one begins with.
     """
@@ -59,6 +57,8 @@ class Advice:
     basis: Literal["estimated", "verified"] = "estimated"
     extension: str | None = None
     superseded: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    of_partitions: bool = False
 
 
 def advise(text: str, plan: Node, facts: Facts) -> list[Advice]:
@@ -66,22 +66,19 @@ def advise(text: str, plan: Node, facts: Facts) -> list[Advice]:
     tree = sql_reading.read(text)
     if tree is None:
         return []
-    wanted = uses(tree, facts.relations)
-    found: dict[tuple[str, tuple[str, ...]], tuple[Use, Candidate, float, float]] = {}
-    for scan in scans_of(plan):
-        best = _best(scan, wanted, facts)
+    found: dict[tuple[str, tuple[str, ...]], Choice] = {}
+    for scan, wanted in tables_of(scans_of(plan), uses(tree, facts.relations)):
+        best = choose(scan, wanted, facts.trigrams or (TRIGRAMS_SCHEMA if facts.trigrams_available else None))
         if best is not None:
-            use, candidate = best
-            saved = _cost_without(scan, candidate) - _cost_with(scan, candidate)
-            found.setdefault(
-                (use.relation.quoted, candidate.keys), (use, candidate, saved, _cost_with(scan, candidate))
-            )
+            found.setdefault((best.use.relation.quoted, best.candidates[0].keys), best)
     before = cost_of(plan)
-    chosen = [one for one in found.values() if one[2] >= LEAST_SHARE * before]
-    after = max(before - sum(one[2] for one in chosen), sum(one[3] for one in chosen))
-    if after * (ESTIMATED_GAIN if len(chosen) == 1 else ESTIMATED_GAIN_OF_SEVERAL) > before:
+    chosen = [one for one in found.values() if one.saved >= LEAST_SHARE * before]
+    after = max(before - sum(one.saved for one in chosen), sum(one.cost for one in chosen))
+    several = sum(len(one.candidates) for one in chosen) > 1
+    if after * (ESTIMATED_GAIN_OF_SEVERAL if several else ESTIMATED_GAIN) > before:
         return []
-    return [_advice(use, candidate, before, after, facts) for use, candidate, *_ in chosen]
+    made = [_advice(one.use, candidate, before, after, facts) for one in chosen for candidate in one.candidates]
+    return list({one.statement: one for one in made}.values())
 
 
 def confirmed(advice: Sequence[Advice], cost_after: float, sizes: Sequence[int | None]) -> list[Advice]:
@@ -92,71 +89,25 @@ def confirmed(advice: Sequence[Advice], cost_after: float, sizes: Sequence[int |
     return [replace(one, basis="verified", cost_after=cost_after, size_bytes=size) for one, size in used]
 
 
-def _best(scan: Scan, wanted: Iterable[Use], facts: Facts) -> tuple[Use, Candidate] | None:
-    """The cheapest index for what reads this table, if it is worth it and none there is serves the same."""
-    trigrams = facts.trigrams or (TRIGRAMS_SCHEMA if facts.trigrams_available else None)
-    fitting = [
-        (use, candidate)
-        for use in wanted
-        if use.relation.name == scan.relation and use.alias == scan.alias
-        if scan.schema in (None, use.relation.schema)
-        if use.relation.kind in "rm" and use.relation.pages >= FEWEST_PAGES
-        for candidate in candidates(use, scan, trigrams)
-    ]
-    worth_it = [one for one in fitting if _cost_with(scan, one[1]) * GAIN <= _cost_without(scan, one[1])]
-    if any(covers(index, candidate) for use, candidate in worth_it for index in use.relation.indexes):
-        return None  # one that exists will do, if need be once the others are there
-    return min(worth_it, key=lambda one: one[1].cost, default=None)
-
-
-def covers(index: Index, candidate: Candidate) -> bool:
-    """Whether an index that exists serves what the candidate would."""
-    if not index.serves or index.method != candidate.method:
-        return False
-    first, length = candidate.any_order, len(candidate.shapes)
-    if candidate.method == "gin":
-        return candidate.shapes[0] in index.shapes
-    if sorted(index.shapes[:first]) != sorted(candidate.shapes[:first]):
-        return False
-    same_class = all("text_pattern_ops" not in key or "text_pattern_ops" in index.classes for key in candidate.keys)
-    return index.shapes[first:length] == candidate.shapes[first:] and same_class
-
-
-def is_built(method: str, shapes: Sequence[str], indexes: Iterable[Index]) -> bool:
-    """Whether an index that was advised is there."""
-    return any(
-        index.serves and index.method == method and index.shapes[: len(shapes)] == tuple(shapes) for index in indexes
-    )
-
-
-def _cost_without(scan: Scan, candidate: Candidate) -> float:
-    return scan.sorted_cost if candidate.sorted and scan.sorted_cost is not None else scan.cost * scan.fraction
-
-
-def _cost_with(scan: Scan, candidate: Candidate) -> float:
-    """Where an index gave the order, one that does not has to give all rows to a sort."""
-    return candidate.cost if candidate.sorted or scan.in_order else candidate.cost * scan.fraction
-
-
 def _advice(use: Use, candidate: Candidate, before: float, after: float, facts: Facts) -> Advice:
     relation = use.relation
-    using = "" if candidate.method == "btree" else f" USING {candidate.method}"
-    target = f"{relation.quoted}{using} ({', '.join(candidate.keys)})"
     trigram = "gin_trgm_ops" in candidate.keys[0] and facts.trigrams is None
     return Advice(
         relation.quoted,
         candidate.method,
         candidate.keys,
         candidate.shapes,
-        f"CREATE INDEX CONCURRENTLY ON {target}",
-        f"CREATE INDEX ON {target}",
+        statement(relation, candidate),
+        definition(relation, candidate),
         _reason(relation, candidate),
         before,
         after,
-        candidate.bytes,
+        round(candidate.bytes * max(1.0, relation.all_rows / max(1.0, relation.rows))),
         writes_of(relation, facts.writes_seconds),
         extension="pg_trgm" if trigram else None,
-        superseded=tuple(index.name for index in relation.indexes if _begins(candidate, index)),
+        superseded=tuple(index.name for index in relation.indexes if begins(candidate, index)),
+        columns=candidate.columns,
+        of_partitions=relation.kind == "p",
     )
 
 
@@ -174,10 +125,3 @@ def writes_of(relation: Relation, seconds: float | None) -> str:
     if not seconds or seconds < 60:
         return f"{each}."
     return f"{each}: about {writes / seconds * 3600:,.0f} an hour, as counted over {seconds / 86400:,.1f} days."
-
-
-def _begins(candidate: Candidate, index: Index) -> bool:
-    """Whether an index does nothing that this one would not do."""
-    droppable = not (index.unique or index.primary or index.constraint) and index.serves
-    same = index.method == candidate.method == "btree" and len(index.keys) < len(candidate.keys)
-    return droppable and same and candidate.shapes[: len(index.keys)] == index.shapes

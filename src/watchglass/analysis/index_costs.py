@@ -33,7 +33,8 @@ def read_cost(relation: Relation, rows: float, *, correlation: float = 0.0, desc
     in_order = correlation * correlation
     pages = in_order * min(together, scattered * near) + (1 - in_order) * scattered * near
     leaves = rows / 300
-    return descents * _DESCENT_PAGES + leaves + pages + rows * (_ROW + _INDEX_ROW + _OPERATOR)
+    descended = descents * relation.parts * _DESCENT_PAGES + (relation.parts - 1) * RANDOM_PAGE
+    return descended + leaves + pages + rows * (_ROW + _INDEX_ROW + _OPERATOR)
 
 
 def inverted_cost(relation: Relation, rows: float) -> float:

@@ -1,4 +1,4 @@
-"""What a statement asks of each of its tables: the conditions and the order that an index could serve."""
+"""The conditions of a statement that an index could serve, each on one column of one of its tables."""
 
 from __future__ import annotations
 
@@ -36,82 +36,8 @@ class Qual:
         return shape_of_key(f"{self.function}({self.column})" if self.function else self.column)
 
 
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """A column of ORDER BY."""
-
-    column: str
-    descending: bool
-    nulls_first: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """One table in one SELECT. `sort` is empty where an index on this table cannot give the order that is asked for.
-
-    `limit` and `offset` are None where they are absent or not known; `limited` tells which.
-    """
-
-    relation: Relation
-    alias: str
-    quals: tuple[Qual, ...]
-    sort: tuple[SortKey, ...] = ()
-    limited: bool = False
-    limit: int | None = None
-    offset: int | None = None
-
-    def of(self, *kinds: Kind) -> list[Qual]:
-        return [qual for qual in self.quals if qual.kind in kinds]
-
-
-def uses(tree: exp.Expr, relations: Mapping[str, Relation]) -> list[Use]:
-    """Every table of the statement that is known, in every SELECT that names it."""
-    made = {id(table) for table in sql_reading.tables(tree)}
-    found = []
-    for select in sql_reading.selects(tree):
-        known = {
-            sql_reading.names(table.args["alias"].this) if table.args.get("alias") else table.name: relation
-            for table in sql_reading.own_tables(select)
-            if id(table) in made and (relation := relations.get(sql_reading.written(table)))
-        }
-        found += _uses_of(select, known)
-    return found
-
-
-def _uses_of(select: exp.Select, known: Mapping[str, Relation]) -> list[Use]:
-    quals = list(_quals(select, known))
-    sort = list(_sort(select, known))
-    limit = select.args.get("limit")
-    only = len(sql_reading.own_tables(select)) == 1 or len({alias for alias, _ in quals}) < 2
-    return [
-        Use(
-            relation,
-            alias,
-            tuple(dict.fromkeys(qual for of, qual in quals if of == alias)),
-            tuple(key for of, key in sort) if sort and only and {of for of, _ in sort} == {alias} else (),
-            limited=limit is not None,
-            limit=_number(limit),
-            offset=_number(select.args.get("offset")),
-        )
-        for alias, relation in known.items()
-    ]
-
-
-def _quals(select: exp.Select, known: Mapping[str, Relation]) -> Iterator[tuple[str, Qual]]:
-    """Conditions by the alias of the table they are on; a column of a SELECT further out is a value to be looked up."""
-    from sqlglot import exp
-
-    for node, only in sql_reading.conditions(select):
-        for alias, qual in _of_condition(node, known):
-            if only is None or alias == only or qual.kind == "join":
-                yield alias, qual
-    if select.parent and isinstance(select.parent.parent, exp.In) and len(select.expressions) == 1:
-        looked_up = _column(select.expressions[0], known)
-        if looked_up and not isinstance(select.parent.parent.parent, exp.Not):
-            yield looked_up[0], Qual(looked_up[1].name, "join")
-
-
-def _of_condition(node: exp.Expr, known: Mapping[str, Relation]) -> Iterator[tuple[str, Qual]]:
+def of_condition(node: exp.Expr, known: Mapping[str, Relation]) -> Iterator[tuple[str, Qual]]:
+    """What one part of a WHERE asks, by the alias of the table; `known` are the tables by their aliases."""
     from sqlglot import exp
 
     if isinstance(node, exp.EQ | exp.GT | exp.GTE | exp.LT | exp.LTE):
@@ -121,7 +47,7 @@ def _of_condition(node: exp.Expr, known: Mapping[str, Relation]) -> Iterator[tup
         if qual:
             yield qual
     elif isinstance(node, exp.ArrayContainsAll | exp.ArrayOverlaps):
-        found = _column(node.this, known)
+        found = column_of(node.this, known)
         usable = found and (found[1].is_array or (found[1].is_jsonb and isinstance(node, exp.ArrayContainsAll)))
         if found and usable and sql_reading.is_constant(node.expression):
             yield found[0], Qual(found[1].name, "contains")
@@ -142,7 +68,7 @@ def _comparison(node: exp.Binary, known: Mapping[str, Relation]) -> Iterator[tup
             if found := _qual(side, known, "equal" if equal else "range"):
                 yield found
         elif equal and isinstance(other.unnest(), exp.Column) and isinstance(side.unnest(), exp.Column):
-            mine, theirs = _column(side, known), _column(other, known)
+            mine, theirs = column_of(side, known), column_of(other, known)
             if mine and (theirs is None or theirs[0] != mine[0]):
                 yield mine[0], Qual(mine[1].name, "join")
 
@@ -184,13 +110,13 @@ def _qual(node: exp.Expr, known: Mapping[str, Relation], kind: Kind | None, valu
     node = node.unnest()
     if kind is None:
         return None
-    if isinstance(node, exp.Lower | exp.Upper) and (found := _column(node.this, known)):
+    if isinstance(node, exp.Lower | exp.Upper) and (found := column_of(node.this, known)):
         name = "upper" if isinstance(node, exp.Upper) else "lower"
         return (found[0], Qual(found[1].name, kind, name, values)) if kind in ("equal", "prefix", "infix") else None
     made = node.this if isinstance(node, exp.Cast | exp.Date | exp.TsOrDsToDate | exp.TimestampTrunc) else None
-    if made is not None and (found := _column(made, known)):
+    if made is not None and (found := column_of(made, known)):
         return (found[0], Qual(found[1].name, "cast")) if _changes(node, found[1]) else None
-    found = _column(node, known)
+    found = column_of(node, known)
     return (found[0], Qual(found[1].name, kind, None, values)) if found else None
 
 
@@ -201,7 +127,8 @@ def _changes(node: exp.Expr, column: Column) -> bool:
     return not (isinstance(node, exp.Cast) and column.is_text and node.to.is_type(*exp.DataType.TEXT_TYPES))
 
 
-def _column(node: exp.Expr, known: Mapping[str, Relation]) -> tuple[str, Column] | None:
+def column_of(node: exp.Expr, known: Mapping[str, Relation]) -> tuple[str, Column] | None:
+    """The column that is meant, by the alias of its table; None where it is no column, or of more than one table."""
     from sqlglot import exp
 
     node = node.unnest()
@@ -211,21 +138,6 @@ def _column(node: exp.Expr, known: Mapping[str, Relation]) -> tuple[str, Column]
     aliases = [sql_reading.names(table)] if table else list(known)
     found = [(one, known[one].columns[name]) for one in aliases if one in known and name in known[one].columns]
     return found[0] if len(found) == 1 else None
-
-
-def _sort(select: exp.Select, known: Mapping[str, Relation]) -> Iterator[tuple[str, SortKey]]:
-    """The columns of ORDER BY; a key that is none leaves nothing, and so does what comes between rows and order."""
-    from sqlglot import exp
-
-    order = select.args.get("order")
-    between = any(select.args.get(one) for one in ("group", "distinct", "having"))
-    if order is None or between or any(one.find(exp.AggFunc, exp.Window) for one in select.expressions):
-        return
-    keys = [(_column(one.this, known), one) for one in order.expressions]
-    if all(found for found, _ in keys):
-        for found, one in keys:
-            assert found
-            yield found[0], SortKey(found[1].name, bool(one.args.get("desc")), bool(one.args.get("nulls_first")))
 
 
 def _is_own_query(node: exp.Expr) -> bool:
@@ -240,10 +152,3 @@ def _length(node: exp.Expr) -> int:
 
     array = node.find(exp.Array)
     return len(array.expressions) if array else SOME_VALUES
-
-
-def _number(node: exp.Expr | None) -> int | None:
-    from sqlglot import exp
-
-    value = node.expression if node else None
-    return int(value.this) if isinstance(value, exp.Literal) and str(value.this).isdigit() else None

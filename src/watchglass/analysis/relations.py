@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 PAGE_BYTES = 8192
 
+FEWEST_PAGES = 100
+"""Tables smaller than that are read as fast without an index."""
+
 _CAST = re.compile(r"::(?:text|character varying|bpchar)\b")
 _TEXTS = ("text", "character varying", "character")
 
@@ -75,10 +78,30 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
+class Partition:
+    """A partitioned table itself, or a part of one: of `parent` (its oid; 0: of none). What `has_parts` holds no rows.
+
+    `quoted` and `quoted_schema` are as a statement may say them.
+    """
+
+    oid: int
+    parent: int
+    name: str
+    quoted: str
+    quoted_schema: str
+    has_parts: bool
+    rows: float
+    pages: int
+    indexes: tuple[Index, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """A table: `quoted` is its qualified name as a statement may say it; `kind` is pg_class.relkind.
 
     Rows and pages are PostgreSQL's estimates. Writes are those since `counted_since` (unix seconds; None: unknown).
+    What is partitioned (kind p) has the rows, pages and writes of its `partitions`: itself, then the others, each
+    behind its parent; None where they are too many. An index is descended in each of the `parts` that are read.
     """
 
     schema: str
@@ -92,6 +115,13 @@ class Relation:
     hot_updates: int = 0
     columns: Mapping[str, Column] = field(default_factory=dict)
     indexes: tuple[Index, ...] = ()
+    partitions: tuple[Partition, ...] | None = ()
+    parts: int = 1
+
+    @property
+    def all_rows(self) -> float:
+        """Those of all partitions, also where fewer are read."""
+        return sum(one.rows for one in self.partitions) if self.partitions else self.rows
 
 
 @dataclass(frozen=True, slots=True)

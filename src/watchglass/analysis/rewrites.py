@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from watchglass.analysis import sql_reading
-from watchglass.analysis.index_advice import FEWEST_PAGES
-from watchglass.analysis.quals import SortKey, Use, uses
-from watchglass.analysis.relations import Facts
+from watchglass.analysis.relations import FEWEST_PAGES, Facts
+from watchglass.analysis.uses import SortKey, Use, uses
 
 if TYPE_CHECKING:
     from sqlglot import exp

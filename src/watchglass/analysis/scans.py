@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Node = Mapping[str, Any]
@@ -15,6 +15,7 @@ Node = Mapping[str, Any]
 _SIDES = ("Outer", "Inner")
 _WANT_ALL = ("Sort", "Aggregate", "Hash", "Hash Join", "Merge Join", "SetOp", "WindowAgg", "Incremental Sort")
 _CONDITIONS = ("Hash Cond", "Merge Cond", "Join Filter")
+_NUMBERED = re.compile(r"_\d+$")
 _WALKS = ("Index Scan", "Index Only Scan")
 
 
@@ -22,10 +23,11 @@ _WALKS = ("Index Scan", "Index Only Scan")
 class Scan:
     """One node that reads all of a table, of which schema EXPLAIN VERBOSE says.
 
-    `rows` are those it lets through, `cost` is that of all its loops. `outer_rows` are the rows of the other side of
-    the nearest join, `joined_by` is that join's condition, as PostgreSQL writes it; None and empty where there is none.
-    `sorted_cost` is the cost of the sort above it, `limit_rows` the rows that the limit above it takes, and `fraction`
-    the part of its own rows that are asked for because of that. `in_order`: an index gives their order.
+    `rows` are those its `filter` lets through (empty: all), `cost` is that of all its loops. `outer_rows` are the rows
+    of the other side of the nearest join, `joined_by` is that join's condition, as PostgreSQL writes it; None and empty
+    where there is none. `sorted_cost` is the cost of the sort above it, `limit_rows` the rows that the limit above it
+    takes, and `fraction` the part of its own rows that are asked for because of that. `in_order`: an index gives their
+    order.
     """
 
     relation: str
@@ -33,7 +35,7 @@ class Scan:
     schema: str | None
     rows: float
     cost: float
-    filtered: bool
+    filter: str
     outer_rows: float | None = None
     joined_by: str = ""
     sorted_cost: float | None = None
@@ -41,9 +43,23 @@ class Scan:
     fraction: float = 1.0
     in_order: bool = False
 
+    def is_named(self, alias: str) -> bool:
+        """Whether the statement may call it so: PostgreSQL numbers what has a name that is taken, and partitions."""
+        return alias in (self.alias, _NUMBERED.sub("", self.alias))
+
+    def filters(self, quoted: str) -> bool:
+        """Whether its filter names this column."""
+        return re.search(rf"(?<![\w$]){re.escape(quoted)}(?![\w$])", self.filter) is not None
+
     def is_joined_by(self, quoted: str) -> bool:
         """Whether the join compares this column (as a statement may say it) of the table."""
-        return re.search(rf'"?{re.escape(self.alias)}(_\d+)?"?\.{re.escape(quoted)}(?!\w)', self.joined_by) is not None
+        names = "|".join(re.escape(name) for name in {self.alias, _NUMBERED.sub("", self.alias)})
+        return re.search(rf'"?({names})(_\d+)?"?\.{re.escape(quoted)}(?!\w)', self.joined_by) is not None
+
+
+def together(scans: Sequence[Scan]) -> Scan:
+    """The scans of a table's partitions as one of all."""
+    return replace(scans[0], rows=sum(one.rows for one in scans), cost=sum(one.cost for one in scans))
 
 
 def cost_of(plan: Node) -> float:
@@ -81,11 +97,11 @@ def _scan(node: Node, above: Sequence[Node]) -> Scan:
     joined, condition = _other_side(node, above)
     return Scan(
         str(node["Relation Name"]),
-        re.sub(r"_\d+$", "", str(node.get("Alias", node["Relation Name"]))),
+        str(node.get("Alias", node["Relation Name"])),
         node.get("Schema"),
         float(node["Plan Rows"]) * shares,
         max(float(node["Total Cost"]) * _loops(node, above), _hashing(node, above, joined)),
-        "Filter" in node,
+        str(node.get("Filter", "")),
         float(joined["Plan Rows"]) if joined else None,
         condition,
         float(sort["Total Cost"]) if sort else None,

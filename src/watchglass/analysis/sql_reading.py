@@ -21,9 +21,14 @@ def read(text: str) -> exp.Expr | None:
 
     Raises `ExtraMissing` without sqlglot.
     """
+    found = parsed(text)
+    return found if found is not None and _is_query(found) else None
+
+
+def parsed(text: str) -> exp.Expr | None:
+    """The same of any statement."""
     try:
         import sqlglot
-        from sqlglot import exp
         from sqlglot.errors import SqlglotError
     except ImportError as error:
         raise ExtraMissing(feature="Advice on statements", package="sqlglot", extra="plans") from error
@@ -33,7 +38,7 @@ def read(text: str) -> exp.Expr | None:
         [found] = sqlglot.parse(text, read="postgres") or [None]
     except (SqlglotError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, exp.Query) else None
+    return found
 
 
 def tables(tree: exp.Expr) -> list[exp.Table]:
@@ -101,6 +106,12 @@ def is_constant(node: exp.Expr) -> bool:
     from sqlglot import exp
 
     return node.find(exp.Column) is None and node.find(exp.Query) is None
+
+
+def _is_query(tree: exp.Expr) -> bool:
+    from sqlglot import exp
+
+    return isinstance(tree, exp.Query)
 
 
 def _identifier(identifier: exp.Expr) -> str:

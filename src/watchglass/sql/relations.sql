@@ -15,8 +15,35 @@ JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(written)
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LIMIT 50;
 
+-- name: relations_partitions
+-- These partitioned tables and all their partitions, each behind its parent; at most $2 in all.
+-- https://www.postgresql.org/docs/current/ddl-partitioning.html
+WITH RECURSIVE parts AS (
+        SELECT root AS root, root AS oid, 0::oid AS parent, 0 AS depth
+        FROM unnest($1::bigint[]::oid[]) AS roots (root)
+    UNION ALL
+        SELECT parts.root, inhrelid, inhparent, depth + 1
+        FROM parts
+        JOIN pg_catalog.pg_inherits ON inhparent = parts.oid
+    )
+SELECT
+    parts.root::bigint AS root, c.oid::bigint AS oid, parts.parent::bigint AS parent, c.relname AS name,
+    pg_catalog.format('%I.%I', n.nspname, c.relname) AS quoted, pg_catalog.quote_ident(n.nspname) AS quoted_schema,
+    c.relkind = 'p' AS has_parts, c.relkind = 'f' AS is_foreign,
+    coalesce(c.reltuples, -1)::double precision AS tuples, c.relpages AS analyzed_pages,
+    coalesce(pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint, 0) AS pages,
+    pg_catalog.pg_stat_get_tuples_inserted(c.oid) AS inserts,
+    pg_catalog.pg_stat_get_tuples_updated(c.oid) AS updates,
+    pg_catalog.pg_stat_get_tuples_hot_updated(c.oid) AS hot_updates
+FROM parts
+JOIN pg_catalog.pg_class c ON c.oid = parts.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ORDER BY parts.depth, c.oid
+LIMIT $2;
+
 -- name: relations_columns
 -- The columns of these tables ($2: their names), with what ANALYZE saw; null where it saw nothing, or the role may not read the column.
+-- Of a partitioned table it sees the whole.
 -- https://www.postgresql.org/docs/current/view-pg-stats.html
 SELECT
     a.attrelid::bigint AS oid, a.attname AS name, pg_catalog.quote_ident(a.attname) AS quoted,
@@ -32,10 +59,11 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_database d ON d.datname = current_database()
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 LEFT JOIN (
-    SELECT schemaname, tablename, attname, n_distinct, null_frac, avg_width, correlation
+    SELECT schemaname, tablename, attname, inherited, n_distinct, null_frac, avg_width, correlation
     FROM pg_catalog.pg_stats
-    WHERE tablename = ANY ($2::name[]) AND NOT inherited
+    WHERE tablename = ANY ($2::name[])
 ) AS s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
+    AND s.inherited = (c.relkind = 'p')
 WHERE a.attrelid = ANY ($1::bigint[]::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum
 LIMIT 5000;

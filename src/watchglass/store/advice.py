@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watchglass import sql
+from watchglass.analysis.existing import is_built
 from watchglass.analysis.fingerprints import of_statement
-from watchglass.analysis.index_advice import Advice, is_built
+from watchglass.analysis.index_advice import Advice
 from watchglass.store import relations
 from watchglass.store.database import Database
 from watchglass.store.text import storable, storable_json

@@ -12,13 +12,14 @@ from watchglass.analysis.index_advice import advise as advised
 from watchglass.analysis.relations import Facts
 from watchglass.analysis.rewrites import Rewrite, rewrites
 from watchglass.analysis.scans import cost_of
+from watchglass.analysis.searches import Search, search_of
 from watchglass.store import relations
 from watchglass.store.database import Database
 from watchglass.store.explain import Explained, Explainer, How
 from watchglass.store.hypothetical import verify
 from watchglass.store.relations import Server
 
-NOT_READ = "No advice is given on it: it is not a SELECT that the parser understands."
+NOT_READ = "No advice is given on it: it is not a statement that looks for rows, or the parser does not understand it."
 NO_PLAN = "PostgreSQL does not plan it ({reason}): no index is advised."
 
 CAPTURED = "The costs are estimates, from the plan that a slow execution had."
@@ -47,9 +48,24 @@ async def advise(
 ) -> Advised:
     """Advice on a statement that is sent to the service's own `database`, with these arguments, or with any.
 
-    Where its plan for any leaves nothing to advise, that of a slow execution may (`captured`, its root node).
+    What changes or locks rows is not planned: the SELECT that finds them is, behind the same fences. Where the plan for
+    any arguments leaves nothing to advise, that of a slow execution may (`captured`, its root node).
     Raises `DatabaseUnavailable`, `QueryTooSlow`, and `ExtraMissing` without a parser.
     """
+    search = search_of(text)
+    if search is None:
+        return await _advise(database, explainer, text, arguments, captured)
+    found = await _advise(database, explainer, search.text, search.arguments(arguments), captured)
+    return replace(found, indexes=tuple(_written_too(one, search) for one in found.indexes))
+
+
+async def _advise(
+    database: Database,
+    explainer: Explainer,
+    text: str,
+    arguments: Sequence[Any] | None,
+    captured: dict[str, Any] | None,
+) -> Advised:
     tree = sql_reading.read(text)
     if tree is None:
         return Advised(note=NOT_READ)
@@ -79,6 +95,14 @@ async def _with_indexes(
 ) -> Advised:
     indexes, note = await verify(explainer, text, arguments, advised(text, plan, facts), server)
     return replace(found, indexes=tuple(indexes), cost=cost_of(plan), how=how, note=note)
+
+
+def _written_too(advice: Advice, search: Search) -> Advice:
+    """Say it where the statement itself writes to the index."""
+    written = sorted(search.written & set(advice.columns))
+    if not written:
+        return advice
+    return replace(advice, writes=f"{advice.writes} The statement itself changes {', '.join(written)}.")
 
 
 def _why(explained: Explained) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from watchglass import sql
 from watchglass.analysis.index_usage import IndexUse
-from watchglass.analysis.relations import Column, Facts, Index, Relation
+from watchglass.analysis.relations import Column, Facts, Index, Partition, Relation
 from watchglass.store.database import Database
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SECONDS = 3.0
 MOST_TABLES = 20
 """Tables of one statement that are looked up."""
+
+MOST_PARTITIONS = 200
+"""Partitions of a table that are named one by one where an index is advised for it; of more none is advised."""
 
 MOST_INDEXES = 20_000
 _OF_KEYS = ("columns", "classes", "collations", "options")
@@ -59,11 +62,14 @@ async def facts(fetch: Fetch, names: Iterable[str]) -> tuple[Facts, Server]:
     queries = sql.load("relations")
     server = await _server(fetch)
     tables = await fetch(queries["relations_named"], list(dict.fromkeys(names))[:MOST_TABLES])
-    oids = sorted({row["oid"] for row in tables})
-    columns = await fetch(queries["relations_columns"], oids, sorted({row["name"] for row in tables}))
+    parents = sorted({row["oid"] for row in tables if row["kind"] == "p"})
+    parts = await fetch(queries["relations_partitions"], parents, MOST_PARTITIONS + 1) if parents else []
+    oids = sorted({row["oid"] for row in (*tables, *parts)})
+    columns = await fetch(queries["relations_columns"], *_with_columns(tables, parts))
     indexes = await fetch(queries["relations_indexes"], oids)
-    found = {row["written"]: _relation(row, columns, indexes) for row in tables}
-    return Facts(found, server.trigrams, server.trigrams_available, server.counted_seconds), server
+    found = {row["written"]: _relation(row, parts, columns, indexes) for row in tables}
+    counted = None if server.replica else server.counted_seconds  # a replica counts the scans of its own, and no writes
+    return Facts(found, server.trigrams, server.trigrams_available, counted), server
 
 
 async def usage(database: Database, limit: int = MOST_INDEXES) -> Usage:
@@ -88,28 +94,69 @@ def _use(row: Any) -> IndexUse:
     return IndexUse(**{name: value for name, value in row.items() if name not in _OF_KEYS}, keys=keys)
 
 
-def _relation(row: Any, columns: Sequence[Any], indexes: Sequence[Any]) -> Relation:
-    rows = _rows(row["tuples"], row["analyzed_pages"], row["pages"])
+def _with_columns(tables: Sequence[Any], parts: Sequence[Any]) -> tuple[list[int], list[str]]:
+    """The tables whose columns are looked up: of what is partitioned also its largest part, which has statistics."""
+    roots = {row["oid"] for row in tables}
+    wanted = [*tables, *(largest for root in roots if (largest := _largest(root, parts)))]
+    return sorted({row["oid"] for row in wanted}), sorted({row["name"] for row in wanted})
+
+
+def _largest(root: int, parts: Sequence[Any]) -> Any:
+    """Of a partitioned table; None of another."""
+    return max((row for row in parts if row["root"] == root), key=lambda row: row["pages"], default=None)
+
+
+def _relation(row: Any, parts: Sequence[Any], columns: Sequence[Any], indexes: Sequence[Any]) -> Relation:
+    mine = [part for part in parts if part["root"] == row["oid"]]
+    counted = [part for part in mine if not part["has_parts"]] if row["kind"] == "p" else [row]
+    rows = sum(map(_rows_of, counted))
+    usable = len(parts) <= MOST_PARTITIONS and not any(part["is_foreign"] for part in mine)
     return Relation(
         row["schema"],
         row["name"],
         row["quoted"],
         row["kind"],
         rows,
-        row["pages"],
-        row["inserts"],
-        row["updates"],
-        row["hot_updates"],
-        {one["name"]: _column(one, rows) for one in columns if one["oid"] == row["oid"]},
-        tuple(_index(one) for one in indexes if one["oid"] == row["oid"]),
+        sum(one["pages"] for one in counted),
+        sum(one["inserts"] for one in counted),
+        sum(one["updates"] for one in counted),
+        sum(one["hot_updates"] for one in counted),
+        _columns(row["oid"], _largest(row["oid"], parts), columns, rows),
+        _indexes(row["oid"], indexes),
+        tuple(_partition(part, indexes) for part in mine) if usable else None,
     )
 
 
-def _rows(tuples: float, analyzed_pages: int, pages: int) -> float:
+def _columns(oid: int, largest: Any, columns: Sequence[Any], rows: float) -> dict[str, Column]:
+    """Those of a table; what ANALYZE never saw of the whole of one that is partitioned, it saw of its largest part.
+
+    That has at least so many different values.
+    """
+    found = {one["name"]: _column(one, rows) for one in columns if one["oid"] == oid}
+    for one in columns if largest else ():
+        if one["oid"] == largest["oid"] and not found[one["name"]].analyzed:
+            found[one["name"]] = _column(one, _rows_of(largest))
+    return found
+
+
+def _indexes(oid: int, indexes: Sequence[Any]) -> tuple[Index, ...]:
+    return tuple(_index(one) for one in indexes if one["oid"] == oid)
+
+
+def _partition(row: Any, indexes: Sequence[Any]) -> Partition:
+    names = ("oid", "parent", "name", "quoted", "quoted_schema", "has_parts")
+    rows = 0.0 if row["has_parts"] else _rows_of(row)
+    return Partition(
+        **{name: row[name] for name in names}, rows=rows, pages=row["pages"], indexes=_indexes(row["oid"], indexes)
+    )
+
+
+def _rows_of(row: Any) -> float:
     """As the planner has it: as dense as when it was last looked at."""
-    if tuples < 0 or not analyzed_pages:
+    pages: int = row["pages"]
+    if row["tuples"] < 0 or not row["analyzed_pages"]:
         return pages * _ROWS_A_PAGE
-    return tuples * pages / analyzed_pages
+    return float(row["tuples"] * pages / row["analyzed_pages"])
 
 
 def _column(row: Any, rows: float) -> Column:
