@@ -64,7 +64,7 @@ def test_observing_starts_nothing_and_takes_no_global_provider() -> None:
         assert threading.active_count() == 1, threading.enumerate()
         assert opened == []
         assert trace._TRACER_PROVIDER is None and metrics._internal._METER_PROVIDER is None
-        heavy = {"numpy", "jinja2", "uvicorn"} & set(sys.modules)
+        heavy = {"numpy", "jinja2", "uvicorn", "sqlglot"} & set(sys.modules)
         assert not heavy, heavy
     """
     run(code)

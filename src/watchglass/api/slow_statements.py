@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -36,13 +35,11 @@ class SlowStatementsParameters(Parameters):
     limit: int = Field(5, ge=1, le=200)
 
 
-Key = tuple[str | None, str | None]
-"""Text and summary; a statement of which no text is known is told apart by its summary."""
-
-
 @dataclass(slots=True)
 class _Calls:
-    operation: str | None = None
+    text: str | None
+    summary: str
+    operation: str | None
     errors: int = 0
     groups: list[Group] = field(default_factory=list)
 
@@ -53,7 +50,7 @@ async def slow_statements(asked: Asked, parameters: SlowStatementsParameters) ->
     before = await _statements(asked, asked.earlier) if asked.earlier else {}
     threshold = asked.context.settings.slow_statement_seconds
     seconds = sum(group.sum for calls in now.values() for group in calls.groups)
-    rows = [_row(key, calls, before.get(key), threshold, seconds) for key, calls in now.items()]
+    rows = [_row(name, calls, before.get(name), threshold, seconds) for name, calls in now.items()]
     rows.sort(key=_ORDER[parameters.sort], reverse=True)
     calls, slow = sum(row.calls for row in rows), sum(row.over_threshold for row in rows)
     sentence = f"{words.plural(slow, 'call')} of {calls:,} took longer than {words.duration(threshold)}."
@@ -70,27 +67,27 @@ async def slow_statements(asked: Asked, parameters: SlowStatementsParameters) ->
     )
 
 
-async def _statements(asked: Asked, window: Window) -> dict[Key, _Calls]:
-    found: dict[Key, _Calls] = defaultdict(_Calls)
+async def _statements(asked: Asked, window: Window) -> dict[str, _Calls]:
+    """By fingerprint; a statement of which no text is known is told apart by its summary."""
+    found: dict[str, _Calls] = {}
     for group in await asked.reader.select(
         DB_CLIENT_OPERATION_DURATION.name, window, by=BY, where={SYSTEM: POSTGRESQL}
     ):
         text, summary, operation, error = group.key
-        calls = found[text, summary]
-        calls.operation = operation
+        known_as = summary or operation or UNKNOWN
+        calls = found.setdefault(of_statement(text or known_as), _Calls(text, known_as, operation))
         calls.errors += group.count if error else 0
         calls.groups.append(group)
     return found
 
 
-def _row(key: Key, calls: _Calls, before: _Calls | None, threshold: float, seconds: float) -> Statement:
-    text, summary = key
+def _row(fingerprint: str, calls: _Calls, before: _Calls | None, threshold: float, seconds: float) -> Statement:
     whole = total(calls.groups)
     return Statement(
-        fingerprint=of_statement(text or summary or calls.operation or UNKNOWN),
-        summary=summary or calls.operation or UNKNOWN,
+        fingerprint=fingerprint,
+        summary=calls.summary,
         operation=calls.operation,
-        text=text,
+        text=calls.text,
         calls=whole.count,
         p95=figure(P95, _p95(whole), _p95(total(before.groups)) if before else None),
         max=whole.high,

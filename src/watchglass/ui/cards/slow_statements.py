@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from zlib import crc32
 
-from watchglass.analysis.fingerprints import of_statement
 from watchglass.api import words
 from watchglass.api.answers import SlowStatementsAnswer, Statement
 from watchglass.api.models import Missing
@@ -58,7 +56,7 @@ def view(answer: SlowStatementsAnswer) -> SlowStatementsView:
 
 def _row(one: Statement, slow: float) -> Row:
     return Row(
-        id=f"statement-{crc32((one.text or one.summary).encode(errors='replace')):08x}",
+        id=f"statement-{one.fingerprint}",
         summary=one.summary,
         text=one.text or "",
         line=" ".join((one.text or one.summary).split())[:200],
@@ -71,5 +69,5 @@ def _row(one: Statement, slow: float) -> Row:
         longest=format.quantity(one.max, "s"),
         over=f"{one.over_threshold:,}" if one.over_threshold else "",
         errors=words.plural(one.errors, "error") if one.errors else "",
-        fingerprint=of_statement(one.text) if one.text else "",
+        fingerprint=one.fingerprint if one.text else "",
     )
