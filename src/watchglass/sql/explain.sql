@@ -1,9 +1,11 @@
 -- name: explain_bounds
--- Bound the transaction in which a statement is explained: durations are PostgreSQL's ('3s'). What plans depend on stays
--- as the role has it, but for the search_path, so that what is asked until the plan is PostgreSQL's own: all names here
--- are qualified for the same reason.
+-- Bound the transaction in which a statement is explained: durations are PostgreSQL's ('3s'). Until its plan is asked
+-- for, names are PostgreSQL's own, for which they are qualified here; and catalogues are read without JIT, which takes a
+-- second where there are thousands of tables. What else plans depend on stays as the role has it.
 SELECT
     pg_catalog.current_setting('search_path') AS search_path,
+    pg_catalog.current_setting('jit') AS jit,
+    pg_catalog.set_config('jit', 'off', true),
     (SELECT source FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'search_path') AS path_source,
     pg_catalog.set_config('search_path', 'pg_catalog', true),
     pg_catalog.set_config('statement_timeout', $1::pg_catalog.text, true),
@@ -39,8 +41,10 @@ FROM coalesce(
 ) AS path;
 
 -- name: explain_as_applied
--- Find tables and functions as the application does, until the end of the transaction.
-SELECT pg_catalog.set_config('search_path', $1::pg_catalog.text, true);
+-- Find tables and functions as the application does, and plan as the role does, until the end of the transaction.
+SELECT
+    pg_catalog.set_config('search_path', $1::pg_catalog.text, true),
+    pg_catalog.set_config('jit', $2::pg_catalog.text, true);
 
 -- name: explain_generic
 -- Plan what is executed by name without a look at its parameters, until the end of the transaction.

@@ -150,7 +150,7 @@ async def _explain(
             try:
                 path = await _search_path(connection, row, finds_as)
                 async with around(connection) if around else nullcontext():
-                    await connection.execute(queries["explain_as_applied"], path)
+                    await connection.execute(queries["explain_as_applied"], path, row["jit"])
                     how, plan = await _plan(connection, text, arguments, how)
             finally:
                 await connection.execute(queries["explain_unlock"])
