@@ -115,7 +115,7 @@ async def test_every_plan_is_read_said_and_kept_without_values(
 async def test_a_sequential_scan_is_named_with_what_it_throws_away(database: str) -> None:
     planned = steps(await plan(database, CORPUS["sequential"]))
     assert [step.kind for step in planned] == ["sequential"]
-    assert sentence(planned).startswith("A sequential scan of orders makes up 100% of the cost; it reads every row to")
+    assert sentence(planned).startswith("A sequential scan of orders makes up 100 % of the cost; it reads every row to")
     done = steps(await plan(database, CORPUS["sequential"], analyze=True))
     assert done[0].removed == 60_000
     assert "it read 60,000 rows and threw away 60,000" in sentence(done)
@@ -124,7 +124,7 @@ async def test_a_sequential_scan_is_named_with_what_it_throws_away(database: str
 async def test_an_index_scan_is_named_by_its_index(database: str) -> None:
     read = steps(await plan(database, CORPUS["index"]))
     assert [(step.kind, step.index) for step in read] == [("index", "orders_pkey")]
-    assert sentence(read) == "An index scan on orders_pkey makes up 100% of the cost."
+    assert sentence(read) == "An index scan on orders_pkey makes up 100 % of the cost."
 
 
 async def test_a_sort_that_does_not_fit_in_memory_is_told(database: str) -> None:

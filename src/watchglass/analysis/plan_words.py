@@ -48,7 +48,7 @@ def sentence(found: Sequence[Step]) -> str:
     """The worst step and what is wrong with it."""
     step = worst(found)
     said = phrase(step)
-    parts = [f"{said[0].upper()}{said[1:]} makes up {step.share:.0%} of the cost"]
+    parts = [f"{said[0].upper()}{said[1:]} makes up {step.share * 100:.0f} % of the cost"]
     if step.removed and step.actual_rows is not None:
         parts.append(f"it read {_count(step.removed + step.actual_rows)} rows and threw away {_count(step.removed)}")
     elif step.kind == "sequential" and (condition := dict(step.conditions).get("Filter")):

@@ -60,8 +60,8 @@ class PlanAnswer(Model):
 class PlansAnswer(Model):
     """The plans of a statement, the one seen last first and whole as `latest`, and when they changed.
 
-    `problem` says why the process that answers got none lately. `may_analyze` is whether the statement may be run by an
-    admin here and now; else `why_not` says what is needed.
+    `problem` says why the process that answers got none when it asked last. `may_analyze` is whether the statement may
+    be run by an admin here and now; else `why_not` says what is needed.
     """
 
     fingerprint: str

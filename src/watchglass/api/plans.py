@@ -43,7 +43,7 @@ async def plans(context: Context, fingerprint: str) -> PlansAnswer:
         plans=[PlanSummary(**_dated(dict(row))) for row in rows],
         changes=[PlanChange(**_dated(dict(event))) for event in events],
         latest=_stored(dict(found)) if found else None,
-        problem=_problem(context),
+        problem=_problem(context, fingerprint),
         may_analyze=why_not is None,
         why_not=why_not,
     )
@@ -84,10 +84,10 @@ def _why_not(context: Context, fingerprint: str) -> str | None:
     return None if context.plans.captures.latest(fingerprint) else NO_PARAMETERS
 
 
-def _problem(context: Context) -> str | None:
+def _problem(context: Context, fingerprint: str) -> str | None:
     if find_spec("sqlglot") is None:
         return str(ExtraMissing(feature="Plans of statements", package="sqlglot", extra="plans"))
-    return context.plans.problem if context.plans else None
+    return context.plans.problem_of(fingerprint) if context.plans else None
 
 
 def _reader(context: Context) -> Reader:

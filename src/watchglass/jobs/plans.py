@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -19,15 +19,17 @@ from watchglass.store.plans import KeptPlan, keep
 
 LOOK_SECONDS: Final = 1.0
 _MOST_RUN: Final = 20
+_MOST_PROBLEMS: Final = 200
 _CANCELLED: Final = "57014"
 
 
 class Plans:
-    """Of one process. `run` is for `Pipeline.run_on_loop`; `problem` says why there are no plans, a sentence."""
+    """Of one process. `run` is for `Pipeline.run_on_loop`; `problem` says why there is no plan lately, a sentence."""
 
     def __init__(self, settings: Settings, captures: SlowCaptures, pipeline: Pipeline) -> None:
         self.problem: str | None = None
         self.captures = captures
+        self._problems: OrderedDict[str, str] = OrderedDict()
         self._run: deque[KeptPlan] = deque(maxlen=_MOST_RUN)
         self._settings = settings
         self._pipeline = pipeline
@@ -61,6 +63,18 @@ class Plans:
             self._run.append(kept)
         return kept, why_none(explained)
 
+    def problem_of(self, fingerprint: str) -> str | None:
+        """Why this process got no plan of the statement when it asked last; None where it got one, or never asked."""
+        return self._problems.get(fingerprint)
+
+    def _note(self, fingerprint: str, problem: str | None) -> None:
+        self.problem = problem
+        self._problems.pop(fingerprint, None)
+        if problem is not None:
+            self._problems[fingerprint] = problem
+        while len(self._problems) > _MOST_PROBLEMS:
+            self._problems.popitem(last=False)
+
     async def _keep_run(self) -> None:
         while self._run:
             async with self._pipeline.borrow() as connection:
@@ -76,9 +90,9 @@ class Plans:
             if kept is not None:
                 async with self._pipeline.borrow() as connection:
                     await keep(connection, kept, datetime.now(UTC))
-            self.problem = why_none(explained)
+            self._note(statement.fingerprint, why_none(explained))
         except WatchglassError as error:
-            self.problem = str(error)
+            self._note(statement.fingerprint, str(error))
 
 
 async def explained_as_kept(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from watchglass.analysis.fingerprints import of_statement
 from watchglass.api import words
 from watchglass.api.budget_answers import BudgetAnswer, BudgetComponent, BudgetDetail
+from watchglass.instrumentation.budget import POSTGRESQL
 from watchglass.ui import format
 
 MOST = 5
@@ -14,7 +16,10 @@ MOST = 5
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A component, or something behind it: its share, and the mean of a request. `why` says how it was estimated."""
+    """A component, or something behind it: its share, and the mean of a request. `why` says how it was estimated.
+
+    `fingerprint` is that of a statement, which has a page.
+    """
 
     name: str
     share: str
@@ -22,6 +27,7 @@ class Line:
     change: str = ""
     why: str = ""
     text: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +69,5 @@ def _entry(one: BudgetComponent, details: list[BudgetDetail]) -> Entry:
 
 def _detail(one: BudgetDetail) -> Line:
     mean = format.quantity(one.mean, "s")
-    return Line(one.text or one.label, words.percent(one.share), mean, text=one.text or "")
+    fingerprint = of_statement(one.text) if one.text and one.component == POSTGRESQL else ""
+    return Line(one.text or one.label, words.percent(one.share), mean, text=one.text or "", fingerprint=fingerprint)

@@ -37,6 +37,7 @@ function address(page, { line, time, value }, slot) {
   const wanted = new URLSearchParams({ start: iso(time), end: iso(time + slot * 1000) });
   wanted.set("min_duration", String(Number((value * CLOSE).toPrecision(3))));
   if (line.endpoint) wanted.set("endpoint", line.endpoint);
+  if (line.statement) wanted.set("statement", line.statement);
   const compare = query().get("compare");
   if (compare) wanted.set("compare", compare);
   return `${page}?${wanted}`;

@@ -17,7 +17,7 @@ export function readout(points, data) {
   box.append(made("div", "readout-time", local), made("div", "readout-none", utc));
   box.append(known.length ? table : made("div", "readout-none", "nothing measured"));
   const count = data.samples?.[points[0].dataIndex];
-  if (count) box.append(made("div", "readout-none", `${count.toLocaleString("en")} requests`));
+  if (count) box.append(made("div", "readout-none", `${count.toLocaleString("en")} ${data.thing ?? "requests"}`));
   if (data.slot) box.append(made("div", "readout-none", "click for their traces"));
   return box;
 }
