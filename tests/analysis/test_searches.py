@@ -76,7 +76,7 @@ def test_one_that_still_writes_is_refused_by_the_fence_as_any_text_is() -> None:
 def test_its_arguments_are_the_statements_of_these_numbers() -> None:
     found = search_of("UPDATE t SET a = $1 WHERE c = $3 AND b = $2")
     assert found is not None
-    assert found.arguments(["a", "b", "c"]) == ["b", "c"]
+    assert found.arguments(["a", "b", "c"]) == ("b", "c")
     assert found.arguments(["a"]) is None
     assert found.arguments(None) is None
     assert found.written == {"a"}

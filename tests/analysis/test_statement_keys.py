@@ -52,6 +52,15 @@ def test_an_equal_shape_is_found_first_then_the_one_that_weighs_most() -> None:
     assert joined.find("SELECT b") is None
 
 
+def test_what_has_postgresqls_identifier_is_found_by_it_before_what_looks_alike() -> None:
+    weights = {"SELECT a FROM t WHERE b = ?": 1.0, "select A from T where B = ?": 2.0, "SELECT 1": 1.0}
+    joined = Joined(weights, {"SELECT a FROM t WHERE b = ?": 7, "select A from T where B = ?": 7, "SELECT 1": None})
+    assert joined.find("SELECT  a from t WHERE b=$1", 7) == "select A from T where B = ?"
+    assert joined.find("SELECT a FROM t WHERE b = $1", 8) == "SELECT a FROM t WHERE b = ?"
+    assert joined.find("SELECT a FROM t WHERE b = ?", 7) == "SELECT a FROM t WHERE b = ?"
+    assert joined.find("SELECT  a from t WHERE b=$1", None) is None
+
+
 def test_a_key_is_made_in_time_linear_in_the_text() -> None:
     for text in ("(" * 2000, "$1" * 1000, "?," * 1000, "[?" * 1000, "- " * 1000, "is not " * 300):
         key_of(text)

@@ -14,7 +14,7 @@ from support.pipelines import fetch, process, until
 from watchglass.analysis.fingerprints import of_statement
 from watchglass.api.app import create_app
 from watchglass.api.context import Context
-from watchglass.api.plans import ASIDE, NO_PARAMETERS
+from watchglass.api.plans import ASIDE, NO_PARAMETERS, ONLY_QUERIES
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.slow_captures import SlowCaptures
 from watchglass.jobs.plans import Plans
@@ -67,7 +67,7 @@ async def test_a_captured_plan_is_shown_step_by_step(client: httpx.AsyncClient, 
     assert [(one["how"], one["seconds"]) for one in answer["plans"]] == [("parameters", 1.5)]
     assert (answer["problem"], answer["may_analyze"], answer["why_not"]) == (None, True, None)
     latest = answer["latest"]
-    assert latest["sentence"].startswith("A sequential scan of orders makes up 100% of the cost")
+    assert latest["sentence"].startswith("A sequential scan of orders makes up 100 % of the cost")
     assert [(step["kind"], step["relation"]) for step in latest["steps"]] == [("sequential", "orders")]
     assert latest["plan"]["Plan"]["Node Type"] == "Seq Scan"
     assert latest["text"].startswith("Seq Scan on orders")
@@ -127,3 +127,20 @@ async def test_without_the_role_or_beside_the_service_it_says_so(context: Callab
 @pytest.mark.parametrize("path", ["/plans/0", "/plans/99999999999999999999", "/plans/7", "/statements/x/plans"])
 async def test_what_is_not_there_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(f"/api/monitoring/postgres{path}")).status_code == 404
+
+
+async def test_of_what_changes_rows_the_search_is_shown_and_it_is_not_run(
+    client: httpx.AsyncClient, made: Context, store_url: str
+) -> None:
+    assert made.plans is not None
+    text = "DELETE FROM orders WHERE customer = $1"
+    made.plans.captures.offer(text, None, (7,), 1.5, None)
+    until(lambda: stored(store_url, "parameters"))
+    path = f"/api/monitoring/postgres/statements/{of_statement(text)}"
+    answer = (await client.get(f"{path}/plans")).json()
+    assert answer["latest"]["planned"] == "SELECT orders.ctid FROM orders WHERE customer = $1"
+    assert (answer["may_analyze"], answer["why_not"]) == (False, ONLY_QUERIES)
+    refused = await client.post(f"{path}/analyze", headers=await token(client))
+    assert refused.status_code == 409 and refused.json()["error"] == ONLY_QUERIES
+    answer = (await client.get(path)).json()
+    assert answer["parameters"] == ["$1 int"] and answer["parameters_at"]

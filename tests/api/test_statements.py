@@ -134,6 +134,45 @@ async def test_the_trend_is_that_of_the_same_side_and_a_fixed_statement_leaves(
     assert first["statements"][0]["text"] == sql_shape(SENT) and first["more"] == 2
 
 
+async def test_both_sides_are_joined_by_postgresqls_identifier_where_a_plan_told_it(
+    api: httpx.AsyncClient, process: Start, now: float, store_url: str
+) -> None:
+    by_hand = "select NAME from BOOKS  where (AUTHOR = $1) and KIND = $2"
+    for text, identifier in ((SENT, -7), (by_hand, -7), (ELSEWHERE, 8)):
+        values = f"('shop', '{fingerprint(text)}', {identifier}, 'shop', '{sql_shape(text)}')"
+        columns = "(service_name, fingerprint, queryid, database, text)"
+        execute(store_url, f"INSERT INTO watchglass.statements {columns} VALUES {values}")
+
+    def act(recorder: Recorder) -> None:
+        sent(recorder, SENT, 0.2)
+        counted(recorder, by_hand, 3, 0.3)
+        counted(recorder, ELSEWHERE, 1, 0.1)
+
+    await process(now - HOUR).live(now - HOUR, now, act)
+    books, elsewhere = (await ask(api))["statements"]
+    assert books["fingerprint"] == fingerprint(SENT)
+    assert (books["client"]["calls"], books["server"]["calls"]) == (60, 180)
+    assert elsewhere["client"] is None and elsewhere["server"]["calls"] == 60
+    assert (await ask(api, f"/{fingerprint(by_hand)}"))["fingerprint"] == fingerprint(SENT)
+
+
+async def test_the_parameters_of_a_slow_execution_are_told_by_type_and_size(
+    api: httpx.AsyncClient, process: Start, now: float, store_url: str
+) -> None:
+    await process(now - HOUR).live(now - HOUR, now, lambda recorder: sent(recorder, SENT, 0.2))
+    nothing = await ask(api, f"/{fingerprint(SENT)}")
+    assert (nothing["parameters"], nothing["parameters_at"]) == ([], None)
+    plan = json.dumps({"Plan": {}, "Parameters": ["$1 text(12)"]})
+    execute(
+        store_url,
+        "INSERT INTO watchglass.plans (service_name, fingerprint, shape, plan, how, cost, server_version)"
+        f" VALUES ('shop', '{fingerprint(SENT)}', 'abc', '{plan}', 'parameters', 1, '18'),"
+        f" ('shop', '{fingerprint(SENT)}', 'abc', '{{}}', 'generic', 1, '18')",
+    )
+    answer = await ask(api, f"/{fingerprint(SENT)}")
+    assert answer["parameters"] == ["$1 text(12)"] and answer["parameters_at"]
+
+
 async def test_what_is_beyond_the_bound_is_told_as_one(api: httpx.AsyncClient, process: Start, now: float) -> None:
     def act(recorder: Recorder) -> None:
         sent(recorder, SENT, 1.0)

@@ -139,6 +139,17 @@ async def test_a_statement_that_was_cancelled_is_captured(
     assert [one.arguments for one in instrumented.take()] == [(30,)]
 
 
+async def test_what_changes_rows_is_captured_for_it_looks_for_them_first(
+    connection: asyncpg.Connection[asyncpg.Record], instrumented: SlowCaptures
+) -> None:
+    await connection.execute("CREATE TABLE things (id int)")
+    await connection.execute("INSERT INTO things VALUES (1)")
+    text = "UPDATE things SET id = $1 WHERE id = $2 AND pg_sleep(0.2) IS NOT NULL"
+    await connection.execute(text, 7, 1)
+    (captured,) = instrumented.take()
+    assert (captured.text, captured.shapes) == (text, ["$1 int", "$2 int"])
+
+
 async def test_what_has_no_plan_to_ask_for_and_our_own_work_are_not_captured(
     connection: asyncpg.Connection[asyncpg.Record], instrumented: SlowCaptures
 ) -> None:

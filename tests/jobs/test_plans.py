@@ -137,6 +137,39 @@ def test_statements_of_another_database_are_not_explained_in_this_one(running: P
     assert "orders_pkey" in plans(store)[0]["plan"]
 
 
+def test_what_the_plan_tells_of_the_statement_is_kept_without_values(running: Plans, store: str) -> None:
+    fingerprint = offer(running, store, TEXT, 7)
+    until(lambda: len(plans(store)) == 1)
+    plan = json.loads(plans(store)[0]["plan"])
+    assert plan["Parameters"] == ["$1 int"] and "Planned" not in plan
+    (known,) = fetch(store, "SELECT * FROM watchglass.statements")
+    assert (known["service_name"], known["fingerprint"]) == ("shop", fingerprint)
+    assert known["queryid"] == plan["Query Identifier"] and known["database"] == store.rpartition("/")[2]
+    assert known["text"] == TEXT.replace("'swordfish'", "?")
+
+
+def test_of_what_changes_rows_the_search_for_them_is_planned(running: Plans, store: str) -> None:
+    text = "UPDATE orders SET note = $1, customer = $2 WHERE id = $3 AND note <> 'swordfish'"
+    fingerprint = offer(running, store, text, "sword" + "fish", 8, 7)
+    until(lambda: len(plans(store)) == 1)
+    (row,) = plans(store)
+    assert (row["fingerprint"], row["how"], running.problem) == (fingerprint, "parameters", None)
+    assert "swordfish" not in row["plan"]
+    plan = json.loads(row["plan"])
+    assert plan["Planned"] == "SELECT orders.ctid FROM orders WHERE id = $1 AND note <> ?"
+    assert plan["Parameters"] == ["$1 text(9)", "$2 int", "$3 int"]
+    assert plan["Plan"]["Node Type"] == "Index Scan"
+    assert not fetch(store, "SELECT FROM watchglass.statements"), "it is the search's identifier, not the statement's"
+    assert not fetch(store, "SELECT FROM orders WHERE customer = 8 AND id = 7")
+
+
+async def test_what_changes_rows_is_never_run(running: Plans, store: str) -> None:
+    fingerprint = offer(running, store, "DELETE FROM orders WHERE id = $1", 7)
+    kept, why = await running.analyze(fingerprint)
+    assert (kept, why) == (None, "Only a SELECT is explained.")
+    assert fetch(store, "SELECT FROM orders WHERE id = 7")
+
+
 async def test_a_statement_is_run_again_with_its_latest_parameters(running: Plans, store: str) -> None:
     fingerprint = offer(running, store, TEXT, 7)
     kept, why = await running.analyze(fingerprint)

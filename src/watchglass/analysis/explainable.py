@@ -37,6 +37,11 @@ def refusal(text: str) -> str | None:
     return _refused_by_parser(text)
 
 
+def reads_only(text: str) -> bool:
+    """Whether it begins as a query does."""
+    return _BEGINS.match(text) is not None
+
+
 def words(text: str) -> list[str]:
     """Every name that the text may contain, as written and as PostgreSQL folds it; words of strings and comments too.
 

@@ -5,6 +5,7 @@ It is made of the statement's tree, not of its text, and is a text of its own: w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ from watchglass.analysis import sql_reading
 
 if TYPE_CHECKING:
     from sqlglot import exp
+
+
+_MAY_BE = re.compile(r"\b(?:update|delete|share)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,11 @@ class Search:
     numbers: tuple[int, ...]
     written: frozenset[str]
 
-    def arguments(self, given: Sequence[Any] | None) -> list[Any] | None:
+    def arguments(self, given: Sequence[Any] | None) -> tuple[Any, ...] | None:
         """Its own of the statement's arguments; None where they are not known."""
         if given is None or len(given) < max(self.numbers, default=0):
             return None
-        return [given[number - 1] for number in self.numbers]
+        return tuple(given[number - 1] for number in self.numbers)
 
 
 def search_of(text: str) -> Search | None:
@@ -39,7 +43,7 @@ def search_of(text: str) -> Search | None:
 
     Raises `ExtraMissing` without sqlglot.
     """
-    tree = sql_reading.parsed(text)
+    tree = sql_reading.parsed(text) if _MAY_BE.search(text) else None
     select = _select_of(tree) if tree is not None else None
     if tree is None or select is None:
         return None

@@ -31,14 +31,24 @@ def key_of(shape: str) -> str:
 
 
 class Joined:
-    """Client's shapes by key; of several with one key that which weighs most stands for it, unless a shape is equal."""
+    """Client's shapes by PostgreSQL's identifier, where that is known, and by key.
 
-    def __init__(self, shapes: Mapping[str, float]) -> None:
+    Of several with one of them that which weighs most stands for it, unless a shape is equal.
+    """
+
+    def __init__(self, shapes: Mapping[str, float], identifiers: Mapping[str, int | None] | None = None) -> None:
         self._shapes = shapes
         self._by_key: dict[str, str] = {}
+        self._by_identifier: dict[int, str] = {}
+        known = identifiers or {}
         for shape in sorted(shapes, key=lambda one: (shapes[one], one)):
             self._by_key[key_of(shape)] = shape
+            if (identifier := known.get(shape)) is not None:
+                self._by_identifier[identifier] = shape
 
-    def find(self, shape: str) -> str | None:
+    def find(self, shape: str, identifier: int | None = None) -> str | None:
         """The client's shape of a statement that PostgreSQL knows; None where no client of ours sent it."""
-        return shape if shape in self._shapes else self._by_key.get(key_of(shape))
+        if shape in self._shapes:
+            return shape
+        told = self._by_identifier.get(identifier) if identifier is not None else None
+        return told or self._by_key.get(key_of(shape))

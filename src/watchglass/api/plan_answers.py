@@ -37,7 +37,8 @@ class PlanStep(Model):
 class PlanAnswer(Model):
     """One plan: `sentence` names its worst step, `worst` is that step's place; `text` and `plan` are to be copied.
 
-    `id` is None of a plan that is being written.
+    `id` is None of a plan that is being written. `planned` is what was planned in place of a statement that changes or
+    locks rows: the SELECT that finds them.
     """
 
     id: int | None
@@ -55,6 +56,7 @@ class PlanAnswer(Model):
     steps: list[PlanStep]
     text: str
     plan: dict[str, Any]
+    planned: str | None = None
 
 
 class PlansAnswer(Model):

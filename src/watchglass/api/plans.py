@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
+from watchglass.analysis.explainable import reads_only
 from watchglass.analysis.plan_words import as_text, sentence, worst
 from watchglass.analysis.plans import Step, steps
 from watchglass.api.context import Context
@@ -27,6 +28,7 @@ NO_PARAMETERS = (
     "EXPLAIN ANALYZE runs the statement, so that it needs its parameters: they are held in memory alone, for an hour, "
     "by the process that saw it take long. This process holds none."
 )
+ONLY_QUERIES = "EXPLAIN ANALYZE runs the statement, so that it is only done with a SELECT: this one changes rows."
 ASIDE = "EXPLAIN ANALYZE is asked of a process of the service, which holds the parameters; this one is beside it."
 _TIMES = ("time", "captured_at", "seen_at")
 
@@ -81,7 +83,10 @@ def _why_not(context: Context, fingerprint: str) -> str | None:
         return ASIDE
     if not context.settings.explain_dsn:
         return NEEDS_ROLE
-    return None if context.plans.captures.latest(fingerprint) else NO_PARAMETERS
+    held = context.plans.captures.latest(fingerprint)
+    if held is not None and not reads_only(held.text):
+        return ONLY_QUERIES
+    return None if held else NO_PARAMETERS
 
 
 def _problem(context: Context, fingerprint: str) -> str | None:
@@ -109,6 +114,7 @@ def _answer(row: Mapping[str, Any]) -> PlanAnswer:
         worst=worst(read).place,
         steps=[_step(step) for step in read],
         text=as_text(read),
+        planned=row["plan"].get("Planned"),
     )
 
 

@@ -63,6 +63,7 @@ async def statement(asked: Asked, fingerprint: str) -> StatementAnswer:
     text = one.text if one else newest.text if newest else None
     missing = None if row else Missing(reason=NOT_EXECUTED)
     head = asked.head("statement", row.summary if row else "Statement", _sentence(row), missing)
+    parameters, parameters_at = await _parameters(asked, names)
     return StatementAnswer(
         **head | {"resolution": step},
         fingerprint=one.fingerprint if one else fingerprint,
@@ -78,8 +79,20 @@ async def statement(asked: Asked, fingerprint: str) -> StatementAnswer:
         lines=await _lines(asked, one, step) if one else None,
         plans=[PlanSummary(**_dated(plan)) for plan in await store.plans(database, service, names)],
         plan_changes=[PlanChange(**_dated(event)) for event in await store.plan_events(database, service, names)],
+        parameters=parameters,
+        parameters_at=parameters_at,
         advice=[AdvisedBefore(**_dated(advised)) for advised in await store.advice(database, service, names)],
     )
+
+
+async def _parameters(asked: Asked, names: Sequence[str]) -> tuple[list[str], datetime | None]:
+    """Of the latest slow execution: one that this process saw, or one whose plan is kept."""
+    shapes, at = await store.parameters(asked.reader.database, asked.reader.service, names)
+    captures = asked.context.plans.captures if asked.context.plans else None
+    for held in [captures.latest(name) for name in names] if captures else []:
+        if captures and held and held.shapes and asked.now - captures.age(held) > at:
+            shapes, at = held.shapes, asked.now - captures.age(held)
+    return shapes, datetime.fromtimestamp(at, UTC) if at else None
 
 
 async def _lines(asked: Asked, one: Statement, step: int) -> StatementLines:

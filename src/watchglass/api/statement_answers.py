@@ -181,7 +181,8 @@ class StatementAnswer(Answer):
     """One statement. `row` is None where the window has none of it, `before` is the same of the earlier window.
 
     `errors` are those of the window, the most frequent first. `queryid` is PostgreSQL's, as text. `last_seen` is when
-    pg_stat_statements last had it.
+    pg_stat_statements, or a plan, last had it. `parameters` are those of its latest slow execution by type and size, as
+    `$1 int`, `$2 text(12)`, `$3 list(200)`, captured at `parameters_at`; empty where none is known, or it has none.
     """
 
     fingerprint: str
@@ -198,3 +199,5 @@ class StatementAnswer(Answer):
     plans: list[PlanSummary]
     plan_changes: list[PlanChange]
     advice: list[AdvisedBefore]
+    parameters: list[str] = []
+    parameters_at: datetime | None = None

@@ -1,4 +1,9 @@
-"""The two sides of a statement: what the service's client measured, and what PostgreSQL counted, joined by shape."""
+"""The two sides of a statement: what the service's client measured, and what PostgreSQL counted, joined.
+
+They are joined by PostgreSQL's query identifier where a plan of a slow execution told it (`Query Identifier` of EXPLAIN
+VERBOSE, which is pg_stat_statements' `queryid`), else by the fingerprint of the text, and where that differs by what the
+two sides' texts have in common (`analysis.statement_keys`): PostgreSQL keeps no text of the client's with its literals.
+"""
 
 from __future__ import annotations
 
@@ -133,10 +138,13 @@ async def read(asked: Asked, window: Window) -> Sides:
     """Both sides of every statement in a window."""
     found = await _of_client(asked, window)
     figures = await _of_server(asked, window)
-    known = await store.known(asked.reader.database, asked.reader.service, sorted(figures))
-    joined = Joined({one.text: one.seconds_of("client") for one in found.values() if one.text})
+    known = await store.known(asked.reader.database, asked.reader.service, sorted({*figures, *found}))
+    client = {one.text: one.seconds_of("client") for one in found.values() if one.text}
+    joined = Joined(client, {text: row.queryid for text in client if (row := known.get(of_statement(text)))})
     for fingerprint, row in known.items():
-        text = joined.find(row.text) or row.text
+        if fingerprint not in figures:
+            continue
+        text = joined.find(row.text, row.queryid) or row.text
         statement = found.setdefault(of_statement(text), _described(text))
         statement.counted_as.append(fingerprint)
         for meter, value in figures[fingerprint].items():

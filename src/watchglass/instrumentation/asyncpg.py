@@ -29,6 +29,7 @@ WATCHED: Final = ((0, 29), (1, 0))
 """Versions of asyncpg, from and below, whose protocol is watched; others are heard by their query loggers."""
 
 _MAX_DATABASES = 50
+_LOOKING = frozenset(("SELECT", "UPDATE", "DELETE"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class AsyncPGObserver:
             self.databases[ObservedDatabase(host, port, parameters.database, parameters.user)] = None
 
     def slow(self, operation: Operation, query: str, values: Any, took: float, database: str | None) -> None:
-        """Have the plan of a statement asked for that took long; only queries have plans that may be asked for."""
-        if self._captures is not None and operation.attributes["db.operation.name"] == "SELECT":
+        """Have the plan of a statement asked for that took long; only what looks for rows may have one."""
+        if self._captures is not None and operation.attributes["db.operation.name"] in _LOOKING:
             self._captures.offer(query, operation.attributes.get("db.query.text"), values, took, database)
 
     def _operation(self, statement: Statement) -> Operation:

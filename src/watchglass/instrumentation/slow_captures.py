@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from watchglass.analysis.fingerprints import of_statement
+from watchglass.analysis.parameter_shapes import shapes_of
 from watchglass.instrumentation.request import current_request
 from watchglass.redaction import sql_shape
 
@@ -40,6 +41,11 @@ class SlowStatement:
     database: str | None
     trace_id: bytes | None
     at: float
+
+    @property
+    def shapes(self) -> list[str]:
+        """Its parameters by type and size."""
+        return shapes_of(self.arguments or ())
 
 
 class SlowCaptures:
@@ -83,6 +89,10 @@ class SlowCaptures:
         """The latest slow execution of a statement in this process, if it is still held."""
         held = self._held.get(fingerprint) if self._pid == os.getpid() else None
         return held if held is not None and self._clock() - held.at < HELD_SECONDS else None
+
+    def age(self, statement: SlowStatement) -> float:
+        """Seconds since it was offered."""
+        return self._clock() - statement.at
 
     def forget_old(self) -> None:
         """Let go of parameters that were held for long enough."""

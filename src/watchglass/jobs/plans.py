@@ -10,9 +10,11 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from watchglass import guard
+from watchglass.analysis.searches import search_of
 from watchglass.errors import WatchglassError
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.slow_captures import SlowCaptures, SlowStatement
+from watchglass.redaction import sql_shape
 from watchglass.settings import Settings
 from watchglass.store.explain import SECONDS, Explained, Explainer
 from watchglass.store.plans import KeptPlan, keep
@@ -98,14 +100,25 @@ class Plans:
 async def explained_as_kept(
     explainer: Explainer, statement: SlowStatement, service: str, *, analyze: bool = False
 ) -> tuple[KeptPlan | None, Explained]:
-    """The plan of a statement as it may be kept, None where there is none, and what came of asking."""
-    explained = await explainer.explain(statement.text, statement.arguments, analyze=analyze)
+    """The plan of a statement as it may be kept, None where there is none, and what came of asking.
+
+    Of what changes or locks rows it is that of the SELECT that finds them.
+    """
+    search = None if analyze else search_of(statement.text)
+    text, arguments = statement.text, statement.arguments
+    if search is not None:
+        text, arguments = search.text, search.arguments(statement.arguments)
+    explained = await explainer.explain(text, arguments, analyze=analyze)
     if explained.plan is None:
         return None, explained
     kept = KeptPlan.of(
         *(service, statement.fingerprint, explained.plan, explained.how, explained.server_version),
         seconds=_seconds(explained) if analyze else statement.seconds,
         trace_id=None if analyze else statement.trace_id,
+        text=sql_shape(statement.text),
+        database=statement.database or "",
+        parameters=statement.shapes,
+        planned=sql_shape(search.text) if search else None,
     )
     return kept, explained
 

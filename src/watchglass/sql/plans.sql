@@ -23,6 +23,12 @@ INSERT INTO watchglass.plans
 VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8, $9, $10::jsonb)
 RETURNING id;
 
+-- name: note_identifier
+-- By which identifier PostgreSQL counts a statement that a client of the service's sent, as its plan told.
+INSERT INTO watchglass.statements AS known (service_name, fingerprint, queryid, database, text)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (service_name, fingerprint) DO UPDATE SET queryid = excluded.queryid, last_seen = excluded.last_seen;
+
 -- name: add_plan_event
 -- A statement is planned differently.
 INSERT INTO watchglass.plan_events (time, service_name, fingerprint, from_shape, to_shape, sentence)

@@ -79,6 +79,14 @@ WHERE service_name = coalesce($1, service_name) AND fingerprint = ANY ($2::text[
 ORDER BY plans.seen_at DESC, id DESC
 LIMIT $3;
 
+-- name: parameters_of
+-- The shapes of the parameters that a slow execution of a statement had, by any of its fingerprints, and when: the last.
+SELECT plan -> 'Parameters' AS shapes, extract(epoch FROM seen_at)::float8 AS seen_at
+FROM watchglass.plans
+WHERE service_name = coalesce($1, service_name) AND fingerprint = ANY ($2::text[]) AND plan ? 'Parameters'
+ORDER BY plans.seen_at DESC, id DESC
+LIMIT 1;
+
 -- name: plan_events_of
 -- Since when a statement has another plan, the newest first.
 SELECT extract(epoch FROM time)::float8 AS time, from_shape, to_shape, sentence

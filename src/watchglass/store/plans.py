@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,10 @@ MOST_BYTES = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class KeptPlan:
-    """A plan as it is kept: without values. `seconds` is how long the statement took that it was captured for."""
+    """A plan as it is kept: without values. `seconds` is how long the statement took that it was captured for.
+
+    `text` is the statement's shape; `queryid` is PostgreSQL's identifier of it, None where it tells none.
+    """
 
     service_name: str
     fingerprint: str
@@ -37,6 +41,9 @@ class KeptPlan:
     seconds: float | None
     trace_id: bytes | None
     server_version: str
+    text: str = ""
+    database: str = ""
+    queryid: int | None = None
 
     @classmethod
     def of(
@@ -49,11 +56,21 @@ class KeptPlan:
         *,
         seconds: float | None = None,
         trace_id: bytes | None = None,
+        text: str = "",
+        database: str = "",
+        parameters: Sequence[str] = (),
+        planned: str | None = None,
     ) -> KeptPlan:
-        """From PostgreSQL's JSON, values and all."""
-        kept = redacted(plan)
+        """From PostgreSQL's JSON, values and all; `planned` is the shape that was planned in place of the statement's.
+
+        `parameters` are shapes, too (`analysis.parameter_shapes`).
+        """
+        kept = redacted(plan) | ({"Parameters": list(parameters)} if parameters else {})
+        kept |= {"Planned": planned} if planned else {}
+        queryid = None if planned else plan.get("Query Identifier")
         cost = float(plan["Plan"].get("Total Cost", 0.0))
-        return cls(service_name, fingerprint, shape(plan), kept, how, cost, seconds, trace_id, server_version)
+        figures = (shape(plan), kept, how, cost, seconds, trace_id, server_version)
+        return cls(service_name, fingerprint, *figures, text, database, queryid)
 
 
 async def keep(connection: Connection, kept: KeptPlan, now: datetime) -> int:
@@ -63,6 +80,11 @@ async def keep(connection: Connection, kept: KeptPlan, now: datetime) -> int:
     """
     queries = sql.load("plans")
     async with transaction(connection, seconds=5.0):
+        if kept.queryid is not None and kept.text:
+            described = storable(kept.database), storable(kept.text)
+            await connection.execute(
+                queries["note_identifier"], kept.service_name, kept.fingerprint, kept.queryid, *described
+            )
         standing = await connection.fetch(
             queries["plans_standing"], kept.service_name, kept.fingerprint, kept.how, kept.shape
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,6 +50,12 @@ async def known(database: Database, service: str | None, fingerprints: Sequence[
 async def plans(database: Database, service: str | None, fingerprints: Sequence[str]) -> Rows:
     """The plans of a statement by any of its fingerprints, the newest first, without the plans themselves."""
     return await database.fetch(sql.load("statements")["plans_of"], service, fingerprints, MOST)
+
+
+async def parameters(database: Database, service: str | None, fingerprints: Sequence[str]) -> tuple[list[str], float]:
+    """The shapes of the parameters of its latest slow execution, and when that was (unix seconds; 0: not known)."""
+    rows = await database.fetch(sql.load("statements")["parameters_of"], service, fingerprints)
+    return (json.loads(rows[0]["shapes"]), rows[0]["seen_at"]) if rows else ([], 0.0)
 
 
 async def plan_events(database: Database, service: str | None, fingerprints: Sequence[str]) -> Rows:
