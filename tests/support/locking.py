@@ -62,7 +62,9 @@ async def session(dsn: str, *statements: str, name: str = "psql") -> AsyncIterat
 @asynccontextmanager
 async def requests(*wanted: tuple[Service, str, str]) -> AsyncIterator[list[asyncio.Task[httpx.Response]]]:
     """Requests that are under way, each begun a while after the one before it; at the end all are let go."""
-    async with httpx.AsyncClient(timeout=SECONDS) as client:
+    # A new connection for each: one that was kept may be closed by the server just when it is used again.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(timeout=SECONDS, limits=limits) as client:
         tasks = []
         try:
             for service, method, path in wanted:
