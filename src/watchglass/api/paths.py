@@ -23,6 +23,8 @@ INCIDENTS = "/ui/monitoring/incidents"
 POSTGRESQL = "/ui/monitoring/postgresql"
 STATEMENTS = "/ui/monitoring/statements"
 INDEXES = "/performance/database/indexes"
+POOL = "/performance/database/pool"
+SLOW_QUERIES = "/performance/database/slow-queries"
 SUGGESTIONS = "/performance/optimize/suggestions"
 RECORD = "/api/monitoring/metrics/record"
 
@@ -36,8 +38,9 @@ EXACT = frozenset(
         "/ui/monitoring",
         "/performance/metrics",
         "/performance/system",
-        "/performance/database/slow-queries",
+        SLOW_QUERIES,
         INDEXES,
+        POOL,
         SUGGESTIONS,
     }
 )

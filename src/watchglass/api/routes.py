@@ -19,6 +19,7 @@ from watchglass.api import (
     overview,
     paths,
     postgres_routes,
+    postgresql_health_routes,
     ranges,
     recording,
     redis,
@@ -82,6 +83,7 @@ def router() -> APIRouter:
     index_advice_routes.add(found)
     live_routes.add(found)
     postgres_routes.add(found)
+    postgresql_health_routes.add(found)
     trace_routes.add(found)
     return found
 
@@ -205,7 +207,7 @@ def _performance(add: APIRouter) -> None:
     async def of_system(question: Question) -> Tile:
         return await system.detailed(question, Parameters())
 
-    @add.get("/performance/database/slow-queries")
+    @add.get(paths.SLOW_QUERIES)
     async def slow_queries(
         question: Question, parameters: Annotated[SlowStatementsParameters, Depends()]
     ) -> SlowStatementsAnswer:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from watchglass.instruments import Meter
+
+TABLE: Final = "postgresql.table.name"
 
 POSTGRESQL_BACKENDS = Meter(
     "postgresql.backends",
@@ -25,6 +29,33 @@ POSTGRESQL_BLKS_READ = Meter(
 POSTGRESQL_COMMITS = Meter("postgresql.commits", "counter", "1", "The number of commits.")
 POSTGRESQL_ROLLBACKS = Meter("postgresql.rollbacks", "counter", "1", "The number of rollbacks.")
 POSTGRESQL_DEADLOCKS = Meter("postgresql.deadlocks", "counter", "{deadlock}", "The number of deadlocks.")
+POSTGRESQL_TEMP_FILES = Meter(
+    "postgresql.temp_files", "counter", "{temp_file}", "The number of temporary files that statements needed."
+)
+POSTGRESQL_TEMP_IO = Meter("postgresql.temp.io", "counter", "By", "Bytes written to temporary files by statements.")
+POSTGRESQL_CHECKPOINTS = Meter(
+    "postgresql.bgwriter.checkpoint.count",
+    "counter",
+    "{checkpoint}",
+    "The number of checkpoints, by type: scheduled or requested.",
+    ("type",),
+)
+POSTGRESQL_TABLE_SIZE = Meter(
+    "postgresql.table.size",
+    "gauge",
+    "By",
+    "Disk space used by a table and its TOAST, of the largest tables.",
+    (TABLE,),
+    across="latest",
+)
+POSTGRESQL_INDEX_SIZE = Meter(
+    "postgresql.index.size",
+    "gauge",
+    "By",
+    "Disk space used by the indexes of a table, of the largest tables.",
+    (TABLE,),
+    across="latest",
+)
 
 # Redis
 REDIS_MEMORY_USED = Meter(

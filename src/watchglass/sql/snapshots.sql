@@ -1,11 +1,13 @@
 -- name: snapshot_database
--- The cumulative figures of the connected database, its size and its server's limit.
+-- The cumulative figures of the connected database and its server's limit. Its size, where it is wanted ($1): PostgreSQL
+-- looks at every file for it.
 -- https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-DATABASE-VIEW
 SELECT
     current_setting('server_version') AS version,
+    current_setting('server_version_num')::integer / 10000 AS major,
     current_setting('max_connections')::integer AS max_connections,
-    pg_database_size(datid) AS size,
-    xact_commit, xact_rollback, blks_hit, blks_read, deadlocks, stats_reset
+    CASE WHEN $1::boolean THEN pg_database_size(datid) END AS size,
+    xact_commit, xact_rollback, blks_hit, blks_read, deadlocks, temp_files, temp_bytes, stats_reset
 FROM pg_stat_database
 WHERE datname = current_database();
 
