@@ -15,6 +15,7 @@ from support.databases import execute
 from watchglass import meters
 from watchglass.demo.servers import PostgreSQL, Redis
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.jobs import postgresql
 from watchglass.jobs.snapshots import Snapshots
 from watchglass.meters import Meter
 from watchglass.settings import Settings
@@ -113,6 +114,19 @@ async def test_postgresql_says_how_it_is(snapshots: Snapshots, recorder: Recorde
     assert shown(recorder, meters.POSTGRESQL_BLKS_HIT)[None] > 40
     assert shown(recorder, meters.POSTGRESQL_ROLLBACKS) == {None: 0}
     assert snapshots.facts["postgresql"]["version"].split(".")[0].isdigit()
+
+
+async def test_the_size_of_the_database_is_asked_for_seldom(
+    snapshots: Snapshots, recorder: Recorder, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await snapshots.take()
+    before = shown(recorder, meters.POSTGRESQL_DB_SIZE)[None]
+    execute(database_url, "CREATE TABLE t AS SELECT repeat('x', 500) FROM generate_series(1, 10000)")
+    await snapshots.take()
+    assert shown(recorder, meters.POSTGRESQL_DB_SIZE)[None] == before
+    monkeypatch.setattr(postgresql, "SIZE_SECONDS", 0.0)
+    await snapshots.take()
+    assert shown(recorder, meters.POSTGRESQL_DB_SIZE)[None] > before + 4_000_000
 
 
 async def test_connections_are_counted_by_state(snapshots: Snapshots, recorder: Recorder, database_url: str) -> None:

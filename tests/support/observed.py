@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from support.databases import execute, fresh_database, run
+from support.many_tables import MANY_TABLES
 from support.pgbouncer import PgBouncer
 from support.programs import need
 from support.standby import Standby
@@ -25,6 +26,7 @@ class Observed:
     owner_url: str
     superuser_url: str
     settle: Callable[[], None] = field(default=lambda: None)
+    is_crowded: bool = False
 
     def change(self, *statements: str) -> None:
         """As the owner, until it is seen where it is observed."""
@@ -85,4 +87,12 @@ def owned_by_another(server: PostgreSQL) -> Iterator[Observed]:
         execute(owned.superuser_url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
-KINDS = {"a replica": replica, "a pool": pooled, "owned by another": owned_by_another}
+@contextmanager
+def crowded(server: PostgreSQL) -> Iterator[Observed]:
+    """With thousands of tables beside its own."""
+    with _database(server) as observed:
+        execute(observed.url, MANY_TABLES)
+        yield replace(observed, is_crowded=True)
+
+
+KINDS = {"a replica": replica, "a pool": pooled, "owned by another": owned_by_another, "crowded": crowded}
