@@ -27,6 +27,7 @@ from watchglass.ui import cards, footprint, logs, static
 from watchglass.ui.cards import headline
 from watchglass.ui.incident_pages import add_incident_pages
 from watchglass.ui.pages import Pages
+from watchglass.ui.postgresql_pages import add_postgresql_pages
 from watchglass.ui.statement_pages import add_statement_pages
 from watchglass.ui.trace_pages import add_trace_pages
 
@@ -64,6 +65,7 @@ def add_pages(app: FastAPI, context: Context) -> Show:
         app.add_route(path, answer, methods=["GET"], include_in_schema=False)
     add_trace_pages(app, site)
     add_incident_pages(app, site)
+    add_postgresql_pages(app, site)
     add_statement_pages(app, site)
     return site.notice
 

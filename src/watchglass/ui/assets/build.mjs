@@ -16,7 +16,7 @@ mkdirSync(out, { recursive: true });
 
 const result = await build({
   absWorkingDir: here,
-  entryPoints: ["src/page.js", "src/page.css", "src/traces.css", "src/plans.css", "src/plain.css"],
+  entryPoints: ["src/page.js", "src/page.css", "src/traces.css", "src/plans.css", "src/postgresql.css", "src/plain.css"],
   outdir: out,
   bundle: true,
   splitting: true,
