@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from watchglass.analysis.lock_tree import Node, forest
@@ -17,14 +18,19 @@ from watchglass.api.activity_words import POOLED, connections_of, role_of, sente
 from watchglass.api.asking import Asked
 from watchglass.api.context import Context
 from watchglass.api.pools import pools
-from watchglass.errors import DatabaseNotConfigured, WatchglassError
+from watchglass.errors import DatabaseNotConfigured, QueryTooSlow, WatchglassError
 from watchglass.store import activity as store
 from watchglass.store.activity import MOST, PREPARED, Activity
 
 if TYPE_CHECKING:
     from watchglass.store.database import Database
 
+T = TypeVar("T")
+
 ASKER: Final = "watchglass activity"
+STORE_SECONDS: Final = 2
+"""For how long the store is asked who holds a session, and how full pools are."""
+
 POOL_SECONDS: Final = 300
 MOST_POOLS: Final = 200
 LISTS: Final = ("running", "waiting", "blocking", "idle_in_transaction", "locks")
@@ -32,12 +38,13 @@ LISTS: Final = ("running", "waiting", "blocking", "idle_in_transaction", "locks"
 
 @dataclass(slots=True)
 class _Known:
-    """What there is, and what is told of the rest."""
+    """What there is, and what is told of the rest. `until` is for how long the store is waited for, by the loop."""
 
     now: Activity | None = None
     sessions: Sessions | None = None
     pool: list[Pool] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    until: float = 0.0
 
     def tell(self, text: str) -> None:
         if text not in self.told:
@@ -62,7 +69,7 @@ async def activity(context: Context) -> ActivityAnswer:
     except WatchglassError as error:
         known.tell(str(error))
     try:
-        known.pool = await _pools(context)
+        known.pool = await _soon(known, _pools(context))
     except WatchglassError as error:
         known.tell(str(error))
     return _answer(datetime.fromtimestamp(context.clock(), UTC), known)
@@ -74,13 +81,23 @@ async def _sessions(context: Context, database: Database, known: _Known, now: Ac
     held = []
     try:
         called = unquote(urlsplit(database.dsn).path.lstrip("/"))
-        held = await store.held(context.reader.database, [now.server["database"], called])
+        held = await _soon(known, store.held(context.reader.database, [now.server["database"], called]))
         pids = {row["pid"] for row in held}
         if pids and pids.isdisjoint(row["pid"] for row in now.sessions) and not await store.present(database, pids):
             known.tell(POOLED)
     except WatchglassError as error:
         known.tell(f"Which requests hold the sessions is not known. {error}")
     return Sessions(now.server, now.waiting, held, context.settings.redaction_key)
+
+
+async def _soon(known: _Known, answer: Awaitable[T]) -> T:
+    """The store's answer, for which what the server says is not to wait long. Raises `QueryTooSlow`."""
+    known.until = known.until or asyncio.get_running_loop().time() + STORE_SECONDS
+    try:
+        async with asyncio.timeout_at(known.until):
+            return await answer
+    except TimeoutError:
+        raise QueryTooSlow(seconds=STORE_SECONDS) from None
 
 
 async def _pools(context: Context) -> list[Pool]:
