@@ -97,11 +97,11 @@ def build(store_url: str) -> FastAPI:
 
 @pytest.fixture
 def start(serve: Callable[..., str]) -> Iterator[Callable[..., Shop]]:
-    """`start(store_url, **settings)` serves the observed shop."""
+    """`start(store_url, **settings)` serves the observed shop, or another application of it."""
     served: list[FastAPI] = []
 
-    def begin(store_url: str, **settings: Any) -> Shop:
-        app = build(store_url)
+    def begin(store_url: str, app: FastAPI | None = None, **settings: Any) -> Shop:
+        app = app or build(store_url)
         values = {"service_name": "shop", "app_database_url": store_url, "flush_interval": 1, **settings}
         served.append(watchglass.observe(app, Settings(**values)))
         return Shop(serve(served[-1]), store_url)

@@ -164,15 +164,15 @@ async def test_the_chart_reads_out_switches_and_zooms(shop: Shop, history: None,
 
 async def test_polling_keeps_focus_and_what_was_opened(shop: Shop, history: None, opened: Open) -> None:
     page = await opened(shop)
-    await page.locator("#slow_statements summary").first.click()
+    await page.locator("#setup summary").first.click()
     await page.locator("#sort-p95").focus()
-    async with page.expect_response(lambda answer: "cards/slow_statements" in answer.url):
+    async with page.expect_response(lambda answer: "cards/setup" in answer.url):
         pass
     async with page.expect_response(lambda answer: "cards/endpoints" in answer.url):
         pass
     await page.wait_for_timeout(300)
     assert await page.evaluate("document.activeElement.id") == "sort-p95"
-    await expect(page.locator("#slow_statements pre").first).to_be_visible()
+    await expect(page.locator("#setup details").first).to_have_attribute("open", "")
 
 
 async def test_keys_do_what_the_help_says(shop: Shop, history: None, opened: Open) -> None:
@@ -197,7 +197,7 @@ async def test_enter_opens_a_statement(shop: Shop, history: None, opened: Open) 
     page = await opened(shop)
     await page.locator("#slow_statements [data-row]").first.focus()
     await page.keyboard.press("Enter")
-    await expect(page.locator("#slow_statements pre").first).to_be_visible()
+    await expect(page).to_have_url(re.compile(r"/ui/monitoring/statements/[0-9a-f]{16}"))
 
 
 async def test_an_endpoint_opens_by_enter_and_is_part_of_the_address(shop: Shop, history: None, opened: Open) -> None:

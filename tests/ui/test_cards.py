@@ -14,6 +14,7 @@ import pytest
 
 from support.past import Process, request
 from watchglass import meters
+from watchglass.analysis.fingerprints import of_statement
 from watchglass.api.context import Context
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.jobs.doctor.findings import Finding
@@ -203,7 +204,7 @@ async def test_a_link_carries_on_what_the_address_says(process: Process, now: fl
     assert 'href="?range=6h&amp;compare=1d&amp;sort=requests"' in card
 
 
-async def test_statements_are_listed_with_their_text_to_open(process: Process, now: float, fragment: Fragment) -> None:
+async def test_statements_are_listed_and_lead_to_their_pages(process: Process, now: float, fragment: Fragment) -> None:
     text = "SELECT * FROM books WHERE title = $1"
 
     def query(recorder: Recorder) -> None:
@@ -211,8 +212,8 @@ async def test_statements_are_listed_with_their_text_to_open(process: Process, n
         recorder.histogram(meters.DB_CLIENT_OPERATION_DURATION, values).record(1.5)
 
     await two_hours(process, now, query, query)
-    card = await fragment("slow_statements")
-    assert f"<pre>{text}</pre>" in card
+    card = await fragment("slow_statements", compare="1d")
+    assert f'/ui/monitoring/statements/{of_statement(text)}?compare=1d">{text}</a>' in card
     assert re.search(r'data-label="Over 1\ss">60</td>', card)
 
 
