@@ -63,3 +63,10 @@ def test_without_wrk_it_says_how_to_get_it(tmp_path: Path) -> None:
     done = run("throughput", PATH=str(tmp_path))
     assert done.returncode == 1
     assert "apt-get install wrk" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_a_database_of_many_tables_takes_is_told_beside_its_limits() -> None:
+    rows = table(run("catalogues", "--tables", "200", "--rounds", "2"))
+    assert {"statements, once a minute", "all indexes", "health: sizes"} <= {row[0] for row in rows}
+    assert all(float(row[1].replace(",", "")) > 0 and row[3] in ("2,000", "3,000") for row in rows)
