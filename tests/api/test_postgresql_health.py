@@ -13,6 +13,7 @@ import pytest
 
 from support.databases import execute, fresh_database
 from support.past import browser, log_in
+from support.standby import Standby
 from watchglass.api.app import create_app
 from watchglass.api.context import Context
 from watchglass.api.postgresql_health_parts import KINDS
@@ -298,3 +299,39 @@ async def test_a_database_that_is_away_leaves_every_check_unknown(context: Made,
     assert answer["role"] is None
     assert answer["told"] == [answer["checks"][0]["sentence"]]
     assert answer["told"][0].endswith("does not answer: the connection is refused, nothing listens there.")
+
+
+async def test_a_replica_that_falls_behind_is_said_on_both_sides(context: Made, postgres_server: PostgreSQL) -> None:
+    with PostgreSQL(installation=postgres_server.installation) as primary, Standby(primary) as standby:
+        superuser = primary.superuser_url
+        async with asking(context, superuser) as ask, asking(context, standby.of(superuser)) as ask_replica:
+            standby.catch_up()
+            found = await until_said(ask, "replication", "good")
+            assert found["sentence"] == "1 replica follows this server and keeps up."
+            found = await ask_replica("replication")
+            assert (found["state"], found["value"]) == ("good", 0)
+            assert found["sentence"] == "This replica has replayed what it received."
+            assert "primary" in (await ask_replica("dead_tuples"))["sentence"]
+            assert {(await ask_replica(name))["state"] for name in ("dead_tuples", "autovacuum", "checkpoints")} == {
+                "unknown"
+            }
+            execute(standby.superuser_url, "SELECT pg_wal_replay_pause()")
+            message = "SELECT pg_logical_emit_message(false, 'filler', repeat('x', 1000000))"
+            execute(superuser, *[message] * 110)
+            found = await until_said(ask, "replication", "attention")
+            assert re.match(r"The replica walreceiver is 1\d\d MB, .* behind", found["sentence"])
+            found = await until_said(ask_replica, "replication", "attention")
+            assert "behind what it received, because replaying was paused on it" in found["sentence"]
+            execute(standby.superuser_url, found["command"])
+            await until_said(ask_replica, "replication", "good")
+            await until_said(ask, "replication", "good")
+
+
+async def test_a_replica_that_lost_its_primary_is_said(context: Made, postgres_server: PostgreSQL) -> None:
+    with PostgreSQL(installation=postgres_server.installation) as primary, Standby(primary) as standby:
+        async with asking(context, standby.of(primary.url)) as ask:
+            standby.catch_up()
+            await until_said(ask, "replication", "good")
+            primary.stop()
+            found = await until_said(ask, "replication", "bad")
+    assert found["sentence"].startswith("This replica receives nothing")

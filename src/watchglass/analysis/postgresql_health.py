@@ -85,6 +85,13 @@ class DeadTuples:
         """When it was vacuumed last, by whomever."""
         return max(filter(None, (self.autovacuumed_at, self.vacuumed_at)), default=None)
 
+    @property
+    def remedy(self) -> str:
+        """The statements that let autovacuum come again and remove the dead rows now."""
+        prefix = "toast." if self.toast else ""
+        on_again = "" if self.enabled else f"ALTER TABLE {self.table} RESET ({prefix}autovacuum_enabled); "
+        return f"{on_again}VACUUM (ANALYZE) {self.table};"
+
 
 @dataclass(frozen=True, slots=True)
 class Vacuum:

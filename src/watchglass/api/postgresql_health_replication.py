@@ -43,8 +43,8 @@ async def replication(on: Examination) -> HealthCheck:
     state = worst(one for one, _, _ in said)
     sentence, command = next(((text, end) for found, text, end in said if found == state), (NOBODY, None))
     lags = [one.seconds for one in senders if one.seconds is not None]
-    if standby and standby.seconds is not None:
-        lags.append(standby.seconds if standby.bytes else 0.0)
+    if standby and (standby.seconds is not None or not standby.bytes):
+        lags.append(standby.seconds or 0.0 if standby.bytes else 0.0)
     return check(
         "replication",
         state,

@@ -45,7 +45,7 @@ async def dead_tuples(on: Examination) -> HealthCheck:
         _about_tables(on, concerned, kept, found),
         value=float(sum(one.dead for one in found)),
         unit="{row}",
-        command=_remedy(concerned[0]) if concerned else None,
+        command=concerned[0].remedy if concerned else None,
         columns=OF_TABLES,
         rows=[_table(one) for one in states],
         left_off=max(0, found[0].tables - len(found)) if found else 0,
@@ -91,12 +91,6 @@ def _why(on: Examination, one: DeadTuples, kept: Kept) -> str:
         "Autovacuum does not keep up with it: vacuum it now, and let it begin sooner on this table by a smaller "
         "autovacuum_vacuum_scale_factor, or work faster by a larger autovacuum_vacuum_cost_limit."
     )
-
-
-def _remedy(one: DeadTuples) -> str:
-    prefix = "toast." if one.toast else ""
-    on_again = "" if one.enabled else f"ALTER TABLE {one.table} RESET ({prefix}autovacuum_enabled); "
-    return f"{on_again}VACUUM (ANALYZE) {one.table};"
 
 
 def _table(one: DeadTuples) -> dict[str, Cell]:
