@@ -11,6 +11,8 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from watchglass import guard
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
@@ -119,6 +121,22 @@ async def test_after_its_request_has_ended_only_a_transaction_keeps_it_in_use(da
     assert [use.request for use in in_use()] == [None]
     await connection.close()
     assert in_use() == []
+
+
+async def test_sqlalchemys_connections_are_among_them(database_url: str) -> None:
+    engine = create_async_engine(database_url.replace("postgresql://", "postgresql+asyncpg://"))
+    with handling() as request:
+        async with engine.connect() as connection:
+            number = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar()
+            assert [(use.pid, use.request) for use in in_use()] == [(number, request)]
+    assert in_use() == []
+    with handling() as request:
+        left = await engine.connect()
+        await left.execute(text("SELECT 1"))  # which begins a transaction
+    assert [use.request for use in in_use()] == [request]
+    await left.close()
+    assert in_use() == []
+    await engine.dispose()
 
 
 async def test_a_connection_that_is_gone_is_let_go(database_url: str) -> None:
