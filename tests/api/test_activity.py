@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -264,3 +265,18 @@ async def test_it_is_for_those_who_were_let_in(shop: str, client: httpx.AsyncCli
         assert (await viewer.get(NOW)).status_code == 200
         viewer.cookies.clear()
         assert (await viewer.get(NOW)).status_code == 401
+
+
+async def test_it_is_answered_when_all_connections_are_taken() -> None:
+    with PostgreSQL(settings={"max_connections": "12"}) as server:
+        await migrate(server.url)
+        async with asking(server.url) as client, AsyncExitStack() as taking:  # the store's connection is open by now
+            await taking.enter_async_context(session(server.url, "BEGIN", name="greedy"))
+            with suppress(asyncpg.TooManyConnectionsError):
+                while True:
+                    await taking.enter_async_context(session(server.url, name="greedy"))
+            answer = (await client.get(NOW)).json()
+            assert answer["server"], answer["told"]
+            assert answer["connections"]["used"] == answer["connections"]["limit"] - answer["connections"]["reserved"]
+            (greedy,) = named(answer["idle_in_transaction"], "greedy")
+            assert (await end(client, "terminate", greedy)).json()["done"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,9 +18,9 @@ from watchglass.api.activity_words import POOLED, connections_of, role_of, sente
 from watchglass.api.asking import Asked
 from watchglass.api.context import Context
 from watchglass.api.pools import pools
-from watchglass.errors import DatabaseNotConfigured, QueryTooSlow, WatchglassError
+from watchglass.errors import DatabaseNotConfigured, DatabaseUnavailable, QueryTooSlow, WatchglassError
 from watchglass.store import activity as store
-from watchglass.store.activity import MOST, PREPARED, Activity
+from watchglass.store.activity import MOST, PREPARED, Activity, is_full
 
 if TYPE_CHECKING:
     from watchglass.store.database import Database
@@ -59,13 +59,27 @@ def application_database(context: Context) -> Database:
     return context.reader.database.beside(ASKER, dsn)
 
 
+async def asked_of(context: Context, question: Callable[[Database], Awaitable[T]]) -> tuple[Database, T]:
+    """The answer of the service's own database, and on which connection it came.
+
+    Where all its connections are taken, which is when somebody wants to know, the store's serves too, if it leads there
+    and is open. Raises what the question raises.
+    """
+    database = application_database(context)
+    try:
+        return database, await question(database)
+    except DatabaseUnavailable as error:
+        if context.reader is None or context.reader.database.dsn != database.dsn or not is_full(error):
+            raise
+        return context.reader.database, await question(context.reader.database)
+
+
 async def activity(context: Context) -> ActivityAnswer:
     """Everything of one moment; what cannot be had is told, and never an error."""
     known = _Known()
     try:
-        database = application_database(context)
-        known.now = await store.activity(database)
-        known.sessions = await _sessions(context, database, known, known.now)
+        database, now = await asked_of(context, store.activity)
+        known.now, known.sessions = now, await _sessions(context, database, known, now)
     except WatchglassError as error:
         known.tell(str(error))
     try:

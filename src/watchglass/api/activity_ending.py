@@ -6,9 +6,10 @@ that asks said it did, and PostgreSQL looks at that again in the statement that 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, Literal
 
-from watchglass.api.activity import application_database
+from watchglass.api.activity import asked_of
 from watchglass.api.activity_answers import EndedAnswer, EndSession
 from watchglass.api.activity_sessions import NOT_ALLOWED, Sessions, why_not
 from watchglass.api.context import Context
@@ -37,8 +38,7 @@ _ENDS: Final = {"cancel": store.cancel, "terminate": store.terminate}
 
 async def end(context: Context, who: Visitor, pid: int, how: How, wanted: EndSession) -> EndedAnswer:
     """Cancel or terminate, or say why not. Raises `DatabaseUnavailable` and its like."""
-    database = application_database(context)
-    found = await store.session(database, pid)
+    database, found = await asked_of(context, partial(store.session, pid=pid))
     why = _why_not(pid, found.session, found.server, wanted, how)
     await context.tokens.audit(who.name, f"{how} session", str(pid), _detail(context, found, wanted, why))
     if why is not None:

@@ -72,6 +72,7 @@ HOLDS = {
     "incidents": "what was going on around an incident",
     "error_groups": "errors that are one and the same",
     "pending": "requests that run now",
+    "backends": "connections that are held",
 }
 """What each table holds, as people say it; the others are small."""
 

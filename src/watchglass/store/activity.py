@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from watchglass import sql
+from watchglass.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
     from watchglass.store.database import Database, Fetch
@@ -108,6 +109,11 @@ async def session(database: Database, pid: int) -> Found:
         return Found(server, rows[0] if rows else None)
 
     return await database.ask(read, seconds=SECONDS)
+
+
+def is_full(error: DatabaseUnavailable) -> bool:
+    """Whether the server has no connection left for one more client."""
+    return isinstance(error.__cause__, asyncpg.TooManyConnectionsError)
 
 
 async def cancel(database: Database, pid: int, began: datetime) -> Ending:
