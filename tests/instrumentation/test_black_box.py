@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from watchglass.instrumentation.black_box import A_CHILD, A_REQUEST, MOST_SPANS, BlackBox, described, running, stacks
+from watchglass.instrumentation.black_box import A_CHILD, A_REQUEST, BlackBox, stacks
+from watchglass.instrumentation.documents import MOST_SPANS, described, running
 from watchglass.instrumentation.request import Request
 from watchglass.records import LogRecord
 from watchglass.settings import Settings

@@ -1,7 +1,8 @@
 """The last minutes of a process in full detail: every request with its spans, kept or not, and every log line.
 
-It holds what was made anyway, by reference: a request costs an appending. The oldest leave when there is too much, or
-when they are older than the setting says; of the work done for requests that is seen to every few seconds.
+What it holds are plain tuples of plain values, at which the garbage collector looks once: thousands of objects that
+live for minutes would have it look through all of the service's memory again and again. The oldest leave when there is
+too much, or when they are older than the setting says; of the work done for requests that is seen to every few seconds.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import fields
+from operator import attrgetter
 from types import FrameType
 from typing import Any, Final
 
-from watchglass import guard, redaction
-from watchglass.instrumentation.attributes import of_outcome, span_name
+from watchglass import redaction
+from watchglass.instrumentation.documents import described
 from watchglass.instrumentation.request import Request
-from watchglass.instrumentation.tail import Handled, children_of
 from watchglass.records import LogRecord
 from watchglass.settings import Settings
 
@@ -32,10 +34,20 @@ FOR_LOGS: Final = 0.25
 
 MAX_FRAMES: Final = 50
 
-MOST_SPANS: Final = 100
-"""Spans of a request that runs that are told beside its own: those that ended last."""
-
 _PATH = 1_024
+
+_MADE_FROM: Final = ("trace_id", "span_id", "parent_id", "sampled", "start", "method", "protocol")
+_KNOWN_LATER: Final = ("end", "start_ns", "route", "status", "error", "error_group", "path", "dropped_children")
+_OF_REQUEST: Final = (*_MADE_FROM, *_KNOWN_LATER)
+_START, _END, _START_NS = map(_OF_REQUEST.index, ("start", "end", "start_ns"))
+_of_request = attrgetter(*_OF_REQUEST)
+_of_log = attrgetter(*(field.name for field in fields(LogRecord)))
+
+HeldRequest = tuple[Any, ...]
+"""The values of `_OF_REQUEST`, and behind them the client work."""
+
+HeldLog = tuple[Any, ...]
+"""The fields of a `LogRecord`."""
 
 
 class Held:
@@ -53,10 +65,7 @@ class Held:
 
 
 class BlackBox:
-    """`request` and `log` are told by the threads of the service. `clock` gives unix seconds.
-
-    `request` holds a request that ended. It is the ring's own method, because each request pays for it.
-    """
+    """`request` and `log` are told by the threads of the service. `clock` gives unix seconds."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.seconds = settings.black_box_seconds
@@ -65,14 +74,17 @@ class BlackBox:
         self._clock = clock
         self._most = settings.black_box_bytes * (1 - FOR_LOGS)
         self._most_logs = settings.black_box_bytes * FOR_LOGS
-        self._requests: deque[Request] = deque(maxlen=int(self._most / A_REQUEST))
-        self._logs: deque[LogRecord] = deque()
+        self._requests: deque[HeldRequest] = deque(maxlen=int(self._most / A_REQUEST))
+        self._logs: deque[HeldLog] = deque()
         self._weight_of_logs = 0.0
-        self.request: Callable[[Request], None] = self._requests.append
+
+    def request(self, request: Request) -> None:
+        """Hold a request that ended."""
+        self._requests.append(_of_request(request) + tuple(request.client_work))
 
     def log(self, record: LogRecord) -> None:
         """Hold a log line."""
-        self._logs.append(record)
+        self._logs.append(_of_log(record))
         self._weight_of_logs += _weight(record)
         while self._weight_of_logs > self._most_logs:
             self._drop_log()
@@ -88,13 +100,13 @@ class BlackBox:
         since, room = (self._clock() - self.seconds) * 1e9, self._most
         held, kept = self._requests.copy(), 0
         for request in reversed(held):
-            room -= A_REQUEST + A_CHILD * len(request.children)
-            if room < 0 or request.time_ns(request.end) < since:
+            room -= A_REQUEST + A_CHILD * (len(request) - len(_OF_REQUEST))
+            if room < 0 or request[_START_NS] + (request[_END] - request[_START]) * 1e9 < since:
                 break
             kept += 1
         for _ in range(len(held) - kept):
             self._drop_request()
-        while self._logs and self._logs[0].time_ns < since:
+        while self._logs and self._logs[0][0] < since:
             self._drop_log()
 
     def requests(self) -> Held:
@@ -111,11 +123,12 @@ class BlackBox:
 
     def _drop_log(self) -> None:
         try:
-            self._weight_of_logs -= _weight(self._logs.popleft())
+            self._weight_of_logs -= _weight(LogRecord(*self._logs.popleft()))
         except IndexError:
             self._weight_of_logs = 0.0
 
-    def _document(self, request: Request) -> dict[str, Any]:
+    def _document(self, held: HeldRequest) -> dict[str, Any]:
+        request = _request(held)
         return {
             **described(request),
             "path": redaction.text(request.path, self._key, _PATH),
@@ -124,64 +137,6 @@ class BlackBox:
             "error_type": request.error,
             "error_group": request.error_group,
         }
-
-
-def running(request: Request, handled: Handled, until: float) -> dict[str, Any]:
-    """What is known of a request that runs until now, a reading of the recorder's clock."""
-    known: dict[str, Any] = {}
-    with guard.protected("black box"):
-        known = handled.known()
-    told = described(request, until, known)
-    root, *children = told["spans"]
-    left_out = max(0, len(children) - MOST_SPANS)
-    return told | {"spans": [root, *children[left_out:]], "dropped_spans": told["dropped_spans"] + left_out}
-
-
-def described(request: Request, until: float = 0.0, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What is known of a request that ended, or that runs `until` then; `known` are attributes of its span.
-
-    Spans are as the store has those of traces: the root first, in nanoseconds since its start.
-    """
-    end = request.time_ns(request.end or until)
-    attributes = {"http.request.method": request.method, **(known or {}), **of_outcome(request)}
-    spans = [_span(request, span_name(request), "server", request.span_id, request.parent_id, 0, end, attributes)]
-    for span in children_of(request):
-        began = span.start_ns - request.start_ns
-        ids = span.span_id, span.parent_id
-        spans.append(_span(request, span.name, span.kind, *ids, began, span.end_ns, span.attributes, span.error))
-    return {
-        "trace_id": request.trace_hex,
-        "span_id": request.span_hex,
-        "time": request.start_ns / 1e9,
-        "name": span_name(request),
-        "method": request.method,
-        "route": request.route,
-        "dropped_spans": request.dropped_children,
-        "spans": spans,
-    }
-
-
-def _span(
-    request: Request,
-    name: str,
-    kind: str,
-    span_id: int,
-    parent_id: int | None,
-    start_ns: int,
-    end_ns: int,
-    attributes: Any,
-    error: str | None = None,
-) -> dict[str, Any]:
-    return {
-        "span_id": f"{span_id:016x}",
-        "parent_id": f"{parent_id:016x}" if parent_id else None,
-        "name": name,
-        "kind": kind,
-        "start_ns": start_ns,
-        "duration_ns": max(0, end_ns - request.start_ns - start_ns),
-        "attributes": attributes,
-        "error": error,
-    }
 
 
 def stacks() -> list[dict[str, Any]]:
@@ -205,7 +160,18 @@ def _frames(frame: FrameType | None) -> list[str]:
     return found[::-1]
 
 
-def _line(record: LogRecord) -> dict[str, Any]:
+def _request(held: HeldRequest) -> Request:
+    """The request as it was when it ended."""
+    known = dict(zip(_OF_REQUEST, held, strict=False))
+    request = Request(*(known.pop(name) for name in _MADE_FROM))
+    for name, value in known.items():
+        setattr(request, name, value)
+    request.client_work = list(held[len(_OF_REQUEST) :])
+    return request
+
+
+def _line(held: HeldLog) -> dict[str, Any]:
+    record = LogRecord(*held)
     return {
         "time": record.time_ns / 1e9,
         "severity": record.severity,

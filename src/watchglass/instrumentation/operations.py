@@ -7,6 +7,7 @@ from typing import Any
 from watchglass.instrumentation.budget import POSTGRESQL, Part, note, part_of
 from watchglass.instrumentation.providers import record_client_work
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.instrumentation.request import Flat, flat
 from watchglass.meters import DB_CLIENT_OPERATION_DURATION
 
 spans_elsewhere: set[str] = set()
@@ -22,7 +23,7 @@ def error_type(error: BaseException) -> str:
 class Operation:
     """All operations of a database client that have the same attributes."""
 
-    __slots__ = ("_clock", "_durations", "_recorder", "_values", "attributes", "part", "summary")
+    __slots__ = ("_clock", "_durations", "_recorder", "_values", "attributes", "flat", "part", "summary")
 
     def __init__(
         self,
@@ -45,12 +46,13 @@ class Operation:
         self.attributes: dict[str, Any] = {
             name: value for name, value in zip(names, self._values, strict=True) if value is not None
         }
+        self.flat = flat(self.attributes)
 
     def ended(
         self,
         start: float,
         error: BaseException | None = None,
-        attributes: dict[str, Any] | None = None,
+        attributes: dict[str, Any] | Flat | None = None,
         end: float | None = None,
         took: float | None = None,
     ) -> float:
@@ -70,5 +72,5 @@ class Operation:
             note(self.part, start, end)
         durations.record(took)
         if self._values[0] not in spans_elsewhere:
-            record_client_work(self.summary, start, end, attributes or self.attributes, kind, self._clock)
+            record_client_work(self.summary, start, end, attributes or self.flat, kind, self._clock)
         return took

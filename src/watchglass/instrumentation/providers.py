@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
 from watchglass import __version__
 from watchglass.instrumentation import contrib
-from watchglass.instrumentation.request import Request, current_request
+from watchglass.instrumentation.request import Flat, Request, attributes_of, current_request
 
 _tracer: tuple[object, Tracer | None] = (None, None)
 """The global provider last seen, and our tracer of it if it is one that records."""
@@ -33,7 +33,7 @@ def record_client_work(
     name: str,
     start: float,
     end: float,
-    attributes: Mapping[str, Any],
+    attributes: Mapping[str, Any] | Flat,
     error: str | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
@@ -45,7 +45,8 @@ def record_client_work(
     request = current_request()
     tracer = host_tracer()
     if tracer is not None:
-        _record_with(tracer, request, name, start, end, attributes, error, clock)
+        named = attributes_of(attributes) if isinstance(attributes, tuple) else attributes
+        _record_with(tracer, request, name, start, end, named, error, clock)
     elif request is not None:
         request.add_child(name, start, end, attributes, error, 0, _parent_within(request))
 

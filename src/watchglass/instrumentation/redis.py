@@ -20,6 +20,7 @@ from watchglass.instrumentation.patching import Patches
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.redis_commands import Arguments
 from watchglass.instrumentation.redis_observer import RedisObserver
+from watchglass.instrumentation.request import Flat, attributes_of
 
 _PLACE = "instrumentation.redis"
 
@@ -134,7 +135,7 @@ class SentBatch:
         self._stack = stack
         self._hooks = hooks
         self._batch = observer.batch(stack, transaction)
-        self._attributes = self._batch.attributes
+        self._attributes: dict[str, Any] | Flat = self._batch.attributes
         if hooks is not None:
             self._span = NotedSpan()
             call(hooks.request, self._span, client, stack, {})
@@ -143,7 +144,7 @@ class SentBatch:
     def answered(self, answers: Any) -> None:
         if self._hooks is not None:
             call(self._hooks.response, self._span, self._client, answers)
-            self._attributes = {**self._attributes, **self._span.noted}
+            self._attributes = {**attributes_of(self._batch.attributes), **self._span.noted}
         self._observer.batch_answered(self._batch, self._start, self._stack, answers, self._attributes)
 
     def failed(self, error: BaseException) -> None:

@@ -10,6 +10,7 @@ from watchglass.instrumentation.caches import CacheTypes, cache_types
 from watchglass.instrumentation.operations import Operation
 from watchglass.instrumentation.recorder import Counter, Recorder
 from watchglass.instrumentation.redis_commands import Arguments, Command, Commands
+from watchglass.instrumentation.request import Flat, attributes_of, flat
 from watchglass.meters import CACHE_LOOKUPS
 
 SYSTEM: Final = "redis"
@@ -32,7 +33,7 @@ class Batch(NamedTuple):
     """What all pipelines of the same commands on keys of the same types share; look-ups in their order, or none."""
 
     operation: Operation
-    attributes: dict[str, Any]
+    attributes: Flat
     lookups: Sequence[Lookups]
 
 
@@ -46,8 +47,9 @@ class CommandOperation(Operation):
         self.command = command
         if pattern is not None:
             self.attributes["db.query.text"] = f"{command.name} {pattern}"
-        self.found = {**self.attributes, "watchglass.cache.result": "hit"}
-        self.missed = {**self.attributes, "watchglass.cache.result": "miss"}
+        self.flat = flat(self.attributes)
+        self.found = (*self.flat, "watchglass.cache.result", "hit")
+        self.missed = (*self.flat, "watchglass.cache.result", "miss")
         self.hits = self.misses = Counter()
 
 
@@ -85,7 +87,7 @@ class RedisObserver:
         noted: dict[str, Any] | None = None,
     ) -> None:
         """A command was answered: how long it took, and whether it found what it looked for."""
-        attributes = None
+        attributes: Flat | None = None
         command = operation.command
         if command.single:
             if answer is None:
@@ -96,9 +98,8 @@ class RedisObserver:
                 operation.hits.add()
         elif command.lookups is not None:
             self._count(command, args, answer)
-        if noted:
-            attributes = {**(attributes or operation.attributes), **noted}
-        operation.ended(start, None, attributes)
+        of_span = {**attributes_of(attributes or operation.flat), **noted} if noted else attributes
+        operation.ended(start, None, of_span)
 
     def batch(self, stack: Sequence[Arguments], transaction: bool) -> Batch:
         """What a pipeline is, by the commands in it; a transaction is "MULTI"."""
@@ -117,7 +118,7 @@ class RedisObserver:
         return batch
 
     def batch_answered(
-        self, batch: Batch, start: float, stack: Sequence[Arguments], answers: Any, attributes: dict[str, Any]
+        self, batch: Batch, start: float, stack: Sequence[Arguments], answers: Any, attributes: dict[str, Any] | Flat
     ) -> None:
         """A pipeline was answered, one answer a command; those that failed are exceptions among them."""
         if isinstance(answers, list | tuple) and len(answers) == len(stack):
@@ -132,7 +133,7 @@ class RedisObserver:
 
     def _new_batch(self, transaction: bool, commands: Sequence[Command], types: Sequence[str | None]) -> Batch:
         operation = self._operation_of_batch("MULTI" if transaction else "PIPELINE", commands, set(types))
-        attributes = {**operation.attributes, "db.operation.batch.size": len(commands)}
+        attributes = (*operation.flat, "db.operation.batch.size", len(commands))
         lookups: list[Lookups] = []
         for command, cache_type in zip(commands, types, strict=True):
             lookups.append(cache_type if command.single else command if command.lookups else None)

@@ -179,7 +179,7 @@ def trace_of(request: Request, scope: Mapping[str, Any], reason: str, seconds: f
 
 def children_of(request: Request) -> list[SpanRecord]:
     """The work that was done for a request so far, as spans."""
-    return [_child(request, child) for child in list(request.children)]
+    return [_child(request, child) for child in request.children]
 
 
 def _child(request: Request, child: Child) -> SpanRecord:
@@ -191,6 +191,6 @@ def _child(request: Request, child: Child) -> SpanRecord:
         child.kind,
         request.time_ns(child.start),
         request.time_ns(child.end),
-        dict(child.attributes),
+        child.attributes,
         child.error,
     )

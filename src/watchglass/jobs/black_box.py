@@ -24,7 +24,8 @@ from watchglass.analysis.bursts import Bursts
 from watchglass.errors import WatchglassError
 from watchglass.exporters.gently import gently
 from watchglass.exporters.pipeline import Pipeline
-from watchglass.instrumentation.black_box import BlackBox, Held, running, stacks
+from watchglass.instrumentation.black_box import BlackBox, Held, stacks
+from watchglass.instrumentation.documents import running
 from watchglass.instrumentation.error_groups import ErrorGroups
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.request import Request

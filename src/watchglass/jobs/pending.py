@@ -18,7 +18,7 @@ from watchglass import sql
 from watchglass.errors import WatchglassError
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.attributes import span_name
-from watchglass.instrumentation.black_box import running as described_now
+from watchglass.instrumentation.documents import running as described_now
 from watchglass.instrumentation.request import Request
 from watchglass.instrumentation.tail import Handled
 from watchglass.store.connection import transaction
