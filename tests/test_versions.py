@@ -101,7 +101,9 @@ STORE = ("tests/sql", "tests/store", "tests/jobs", "tests/exporters/test_weather
 # And what is told of the service's own.
 OBSERVED = (
     *("tests/api/test_statements.py", "tests/api/test_plans.py", "tests/api/test_index_advice.py"),
-    *("tests/api/test_activity.py", "tests/api/test_postgresql_health.py"),
+    *("tests/api/test_activity.py", "tests/api/test_activity_ending.py", "tests/api/test_pool.py"),
+    *("tests/api/test_postgresql_health.py", "tests/api/test_postgresql_health_history.py"),
+    "tests/api/test_observed_databases.py",
 )
 
 

@@ -179,8 +179,10 @@ async def test_its_sessions_and_health_are_told(api: httpx.AsyncClient, is_repli
     assert now["role"]["sees_all"] is False and "pg_monitor" in now["role"]["would_add"]
     assert now["connections"]["used"] > 0
     health = await ask(api, "/api/monitoring/postgres/health")
-    names = [check["name"] for check in health["checks"]]
-    assert len(names) == 9, names
+    checks = {check["name"]: check["sentence"] for check in health["checks"]}
+    assert len(checks) == 9
+    assert ("his replica" in checks["replication"]) is is_replica
+    assert ("on the primary" in checks["autovacuum"]) is is_replica
     assert {check["state"] for check in health["checks"]} <= {"good", "attention", "bad", "unknown"}
     assert TOO_SLOW not in str((now, health))
 
