@@ -22,7 +22,7 @@ export function start() {
     }
     if (event.key === "Enter" && event.target.matches("[data-row]")) {
       event.preventDefault(); // or what has the focus afterwards would be pressed as well
-      event.target.querySelector("summary, a, [data-open]")?.click();
+      (event.target.querySelector("[data-enter]") ?? event.target.querySelector("summary, a, [data-open]"))?.click();
     }
     if (event.target.closest(".range") && /^Arrow(Left|Right)$/.test(event.key)) along(event);
   });
