@@ -154,6 +154,24 @@ MORE = {
         (f"{ON}orders (customer_id, created_at)",),
     ),
     "what locks rows": Case("SELECT * FROM orders WHERE reference = 'R77' FOR UPDATE", (f"{ON}orders (reference)",)),
+    "a subquery for each row": Case(
+        "SELECT c.name, (SELECT max(total) FROM orders o WHERE o.customer_id = c.id) FROM customers c LIMIT 10",
+        (f"{ON}orders (customer_id)",),
+    ),
+    "a subquery in the condition": Case(
+        "SELECT c.name FROM customers c WHERE (SELECT count(*) FROM orders o WHERE o.customer_id = c.id) > 60",
+        (f"{ON}orders (customer_id)",),
+    ),
+    "a value that is looked up first": Case(
+        "SELECT * FROM orders WHERE created_at = (SELECT max(created_at) FROM orders WHERE reference = 'R77') LIMIT 3",
+        (f"{ON}orders (created_at)", f"{ON}orders (reference)"),
+    ),
+    "something rare beside something frequent": Case(
+        "SELECT * FROM orders WHERE status = 'paid' AND total::text = '5'", rewrite="cast"
+    ),
+    "a text that is cast to a text": Case(
+        "SELECT * FROM orders WHERE reference::varchar = 'R77'", (f"{ON}orders (reference)",)
+    ),
     "a table whose name ends in a number": Case(
         "SELECT * FROM shifts_2024 WHERE place = 42", (f"{ON}shifts_2024 (place)",)
     ),
@@ -250,6 +268,7 @@ async def with_indexes(connection: Connection, advice: list[Advice], statement: 
             if one.extension:
                 await connection.execute(f"CREATE EXTENSION {one.extension}")
             await connection.execute(one.definition)
+            await connection.execute(f"ANALYZE {one.table}")
         return await names_of_indexes(connection) - there, await plan_of(connection, statement)
     finally:
         await transaction.rollback()

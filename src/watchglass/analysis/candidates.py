@@ -42,7 +42,7 @@ class Candidate:
 
 def candidates(use: Use, scan: Scan, trigrams: str | None) -> list[Candidate]:
     """Every index worth a thought, the cheapest to read first; `trigrams` is the schema of pg_trgm, None without."""
-    found = [*_trees(use, scan), *_inverted(use, scan, trigrams)]
+    found = [*_by_join(use, scan), *([] if scan.correlated else [*_trees(use, scan), *_inverted(use, scan, trigrams)])]
     return sorted(found, key=lambda one: (one.cost * (1 + 0.02 * len(one.keys)), len(one.keys)))
 
 
@@ -58,8 +58,6 @@ def selectivity(use: Use, qual: Qual) -> float:
 def _trees(use: Use, scan: Scan) -> Iterator[Candidate]:
     """B-trees: columns compared for equality, the most distinct first, then a range, a prefix, or the order."""
     equal = sorted(use.of("equal"), key=lambda qual: selectivity(use, qual))[:MOST_COLUMNS]
-    columns = use.relation.columns
-    joined = [qual for qual in use.of("join") if scan.outer_rows and scan.is_joined_by(columns[qual.column].quoted)]
     for last in [None, *use.of("range"), *_prefixes(use)]:
         chosen = _enough(use, scan, equal)
         if last and chosen and _rows(use, scan, chosen) <= FEW_ROWS:
@@ -69,6 +67,13 @@ def _trees(use: Use, scan: Scan) -> Iterator[Candidate]:
             yield _tree(use, quals, _rows(use, scan, quals), 1.0)
     if use.sort and use.limited:
         yield from _in_order(use, scan, [qual for qual in equal if qual.values == 1])
+
+
+def _by_join(use: Use, scan: Scan) -> Iterator[Candidate]:
+    """B-trees that are descended for each row outside."""
+    equal = sorted(use.of("equal"), key=lambda qual: selectivity(use, qual))
+    columns = use.relation.columns
+    joined = [qual for qual in use.of("join") if scan.outer_rows and scan.is_joined_by(columns[qual.column].quoted)]
     for join in sorted(joined, key=lambda qual: selectivity(use, qual))[:1]:
         assert scan.outer_rows
         alone = scan.outer_rows * use.relation.rows * selectivity(use, join)
@@ -95,7 +100,7 @@ def _in_order(use: Use, scan: Scan, equal: Sequence[Qual]) -> Iterator[Candidate
         shapes,
         tuple(column.name for column in columns),
         _words(equal, "the order"),
-        read_cost(use.relation, max(1.0, rows), correlation=columns[0].correlation),
+        read_cost(use.relation, max(1.0, rows), correlation=_correlation(columns), ordered=True),
         rows,
         btree_bytes(use.relation, columns),
         any_order=len(equal),
@@ -145,11 +150,16 @@ def _tree(use: Use, quals: Sequence[Qual], rows: float, descents: float) -> Cand
         tuple(qual.shape for qual in quals),
         tuple(qual.column for qual in quals),
         _words(equal, {"range": "a range", "prefix": "the beginning of a text"}.get(last.kind if last else "", "")),
-        read_cost(use.relation, rows, correlation=columns[0].correlation, descents=max(descents, many)),
+        read_cost(use.relation, rows, correlation=_correlation(columns), descents=max(descents, many)),
         rows,
         btree_bytes(use.relation, columns),
         any_order=len(equal),
     )
+
+
+def _correlation(columns: Sequence[Column]) -> float:
+    """Of the order of an index with the table's, as PostgreSQL guesses it (btcostestimate)."""
+    return columns[0].correlation * (1.0 if len(columns) == 1 else 0.75)
 
 
 def _enough(use: Use, scan: Scan, equal: Sequence[Qual]) -> list[Qual]:
@@ -166,11 +176,12 @@ def _rows(use: Use, scan: Scan, quals: Sequence[Qual]) -> float:
     """The rows that these conditions let through: what the plan expects where they are all there are.
 
     Of a range the plan knows more than statistics of single columns do, and less than all conditions let nothing less.
-    What `others` let through is in the plan's rows, too, and nobody knows how much of it.
+    What `others` let through is in the plan's rows, too, and nobody knows how much of it. Of what a function makes of a
+    column the plan knows nothing until there is an index on it, and it was analyzed.
     """
     filters = use.of("equal", "range", "prefix", "infix", "contains")
     share = scan.rows / max(1.0, use.relation.rows)
-    if not scan.filter:
+    if not scan.filter or any(qual.function for qual in quals):
         share = 0.0
     elif not use.others and set(filters) <= set(quals):
         return max(1.0, scan.rows)

@@ -17,7 +17,7 @@ from watchglass.analysis.choices import GAIN, Choice, choose, tables_of
 from watchglass.analysis.existing import begins
 from watchglass.analysis.index_statements import definition, statement
 from watchglass.analysis.relations import Facts, Relation
-from watchglass.analysis.scans import Node, cost_of, scans_of
+from watchglass.analysis.scans import Node, cost_of, gathering, scans_of
 from watchglass.analysis.uses import Use, uses
 
 ESTIMATED_GAIN = 2.5
@@ -28,6 +28,8 @@ ESTIMATED_GAIN_OF_SEVERAL = 4.0
 
 LEAST_SHARE = 0.1
 """An index that saves less of the whole cost does not matter beside the others: a better plan may well not use it."""
+
+NEEDS_STATISTICS = " Analyze the table once it is there: PostgreSQL knows nothing of an expression before."
 
 TRIGRAMS_SCHEMA = "public"
 
@@ -67,13 +69,15 @@ def advise(text: str, plan: Node, facts: Facts) -> list[Advice]:
     if tree is None:
         return []
     found: dict[tuple[str, tuple[str, ...]], Choice] = {}
-    for scan, wanted in tables_of(scans_of(plan), uses(tree, facts.relations)):
+    scans = scans_of(plan)
+    for scan, wanted in tables_of(scans, uses(tree, facts.relations)):
         best = choose(scan, wanted, facts.trigrams or (TRIGRAMS_SCHEMA if facts.trigrams_available else None))
         if best is not None:
             found.setdefault((best.use.relation.quoted, best.candidates[0].keys), best)
     before = cost_of(plan)
     chosen = [one for one in found.values() if one.saved >= LEAST_SHARE * before]
-    after = max(before - sum(one.saved for one in chosen), sum(one.cost for one in chosen))
+    saved = sum(one.saved for one in chosen) + (gathering(plan) if len(chosen) == len(scans) else 0.0)
+    after = max(before - saved, sum(one.cost for one in chosen))
     several = sum(len(one.candidates) for one in chosen) > 1
     if after * (ESTIMATED_GAIN_OF_SEVERAL if several else ESTIMATED_GAIN) > before:
         return []
@@ -115,6 +119,7 @@ def _reason(relation: Relation, candidate: Candidate) -> str:
     return (
         f"All {relation.pages:,} pages of {relation.quoted} are read for about {candidate.rows:,.0f} of its "
         f"{relation.rows:,.0f} rows; the index serves {candidate.serves}."
+        + (NEEDS_STATISTICS if any("(" in shape for shape in candidate.shapes) else "")
     )
 
 

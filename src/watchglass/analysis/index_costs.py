@@ -25,13 +25,16 @@ def heap_pages(relation: Relation, rows: float) -> float:
     return min(pages, 2 * pages * rows / (2 * pages + rows))
 
 
-def read_cost(relation: Relation, rows: float, *, correlation: float = 0.0, descents: float = 1.0) -> float:
-    """Reading so many rows through an index that is descended so often."""
+def read_cost(
+    relation: Relation, rows: float, *, correlation: float = 0.0, descents: float = 1.0, ordered: bool = False
+) -> float:
+    """Reading so many rows through an index that is descended so often; `ordered`: in its order, thus by no bitmap."""
     scattered = heap_pages(relation, rows)
     near = RANDOM_PAGE - (RANDOM_PAGE - SEQUENTIAL_PAGE) * sqrt(scattered / max(1.0, float(relation.pages)))
     together = RANDOM_PAGE + SEQUENTIAL_PAGE * ceil(relation.pages * rows / max(1.0, relation.rows))
     in_order = correlation * correlation
-    pages = in_order * min(together, scattered * near) + (1 - in_order) * scattered * near
+    walked = in_order * together + (1 - in_order) * scattered * RANDOM_PAGE
+    pages = walked if ordered else min(walked, scattered * near)
     leaves = rows / 300
     descended = descents * relation.parts * _DESCENT_PAGES + (relation.parts - 1) * RANDOM_PAGE
     return descended + leaves + pages + rows * (_ROW + _INDEX_ROW + _OPERATOR)

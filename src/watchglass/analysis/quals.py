@@ -115,7 +115,9 @@ def _qual(node: exp.Expr, known: Mapping[str, Relation], kind: Kind | None, valu
         return (found[0], Qual(found[1].name, kind, name, values)) if kind in ("equal", "prefix", "infix") else None
     made = node.this if isinstance(node, exp.Cast | exp.Date | exp.TsOrDsToDate | exp.TimestampTrunc) else None
     if made is not None and (found := column_of(made, known)):
-        return (found[0], Qual(found[1].name, "cast")) if _changes(node, found[1]) else None
+        if _changes(node, found[1]):
+            return found[0], Qual(found[1].name, "cast")
+        node = made  # the same to PostgreSQL, which serves it by an index on the column
     found = column_of(node, known)
     return (found[0], Qual(found[1].name, kind, None, values)) if found else None
 
