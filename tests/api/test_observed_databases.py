@@ -207,4 +207,5 @@ async def test_the_doctor_finds_nothing_wrong(settings: Settings, is_replica: bo
     assert (found["PostgreSQL"].state, found["explain role"].state) == ("ok", "ok")
     assert ("a replica" in found["PostgreSQL"].sentence) is is_replica
     assert found["pg_stat_statements"].state == "ok"
+    assert str(found["pg_monitor"].remedy).startswith("On the primary. As a superuser") is is_replica
     assert [finding.subject for finding in found.values() if finding.state == "error"] == []

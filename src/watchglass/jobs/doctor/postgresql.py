@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -93,14 +94,14 @@ async def _keeper(connection: Connection, dsn: str) -> list[Finding]:
 async def _server(connection: Connection, dsn: str, *, keeps: bool = True) -> list[Finding]:
     """`keeps` says whether the telemetry is to be in it too."""
     row, installed = await _look(connection)
-    return [
-        _version(row, dsn, SUBJECT, keeps=keeps),
+    found = [
         _monitor(row),
         _statements(row, installed),
         *_io_timing(row),
         _optional(row, installed, "hypopg", "suggested indexes cannot be tried out before they are made"),
         _optional(row, installed, "pg_trgm", "no index for LIKE '%text%' can be suggested"),
     ]
+    return [_version(row, dsn, SUBJECT, keeps=keeps), *(map(_on_primary, found) if row["is_replica"] else found)]
 
 
 async def _observed(connection: Connection, dsn: str) -> list[Finding]:
@@ -127,6 +128,13 @@ def _version(row: Server, dsn: str, subject: str, *, keeps: bool = True) -> Find
     if row["is_replica"]:
         return Finding(subject, "ok", f"{name}, a replica: what is to be changed in it is changed on its primary.")
     return Finding(subject, "ok", f"{name}.")
+
+
+def _on_primary(finding: Finding) -> Finding:
+    """What a replica is given by replication is made where it comes from."""
+    if finding.command is None or not finding.command.startswith(("CREATE", "GRANT")):
+        return finding
+    return replace(finding, remedy=f"On the primary. {finding.remedy}")
 
 
 def _monitor(row: Server) -> Finding:
