@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,6 +45,11 @@ async def sleeper(shop: str) -> AsyncIterator[tuple[Any, asyncio.Task[Any]]]:
 async def running(client: httpx.AsyncClient, name: str = "report") -> Answer:
     answer = await until(client, lambda now: named(now["running"], name))
     return named(answer["running"], name)[0]
+
+
+def idle(*names: str) -> Callable[[Answer], bool]:
+    """Whether sessions of these names are idle in a transaction."""
+    return lambda now: all(named(now["idle_in_transaction"], name) for name in names)
 
 
 async def test_a_cancelled_statement_fails_and_its_session_stays(
@@ -148,7 +153,7 @@ async def test_what_the_role_may_not_end_is_refused_with_what_would_let_it(
     execute(superuser, "GRANT pg_read_all_stats TO app")
     try:
         async with session(superuser, "BEGIN", name="operator"), session(guest, "BEGIN", name="guest"):
-            now = await until(client, lambda now: len(now["idle_in_transaction"]) == 2)
+            now = await until(client, idle("operator", "guest"))
             (operator,) = named(now["idle_in_transaction"], "operator")
             (visitor,) = named(now["idle_in_transaction"], "guest")
             assert "superuser" in (await end(client, "terminate", operator)).json()["told"]
@@ -158,11 +163,21 @@ async def test_what_the_role_may_not_end_is_refused_with_what_would_let_it(
                 began = datetime.fromisoformat(one["backend_start"])
                 assert await store.terminate(asked, one["pid"], began) == store.Ending(forbidden=True)
             await asked.close()
-            assert len((await client.get(NOW)).json()["idle_in_transaction"]) == 2
+            assert idle("operator", "guest")((await client.get(NOW)).json())
             execute(superuser, "GRANT pg_signal_backend TO app")
             assert (await end(client, "terminate", visitor)).json()["done"]
     finally:
         execute(superuser, "REVOKE pg_read_all_stats, pg_signal_backend FROM app", "DROP ROLE guest")
+
+
+async def test_what_cannot_be_written_down_is_not_done(
+    shop: str, client: httpx.AsyncClient, sleeper: tuple[Any, asyncio.Task[Any]]
+) -> None:
+    one = await running(client)
+    execute(shop, "ALTER TABLE watchglass.audit RENAME TO elsewhere")
+    assert (await end(client, "terminate", one)).status_code == 503
+    assert not sleeper[1].done()
+    assert (await running(client))["pid"] == one["pid"]
 
 
 @pytest.mark.parametrize("pid", ["0", "-1", "2147483648", "x"])

@@ -132,12 +132,10 @@ def _answer(at: datetime, known: _Known) -> ActivityAnswer:
         return ActivityAnswer(**fixed, **nothing, left_off=left_off, sentence=known.told[0], told=known.told)
     now, connections = known.now, connections_of(known.now)
     lists, left_off = _lists(now, known.sessions)
-    longest = now.waiting[0]["seconds"] if now.waiting else None
-    waiting = len(lists["waiting"]) + left_off["waiting"]
     return ActivityAnswer(
         **fixed,
         **lists,
-        sentence=sentence(connections, waiting, longest, lists["locks"], lists["idle_in_transaction"]),
+        sentence=sentence(now, connections, lists, left_off),
         server=Server(**{name: now.server[name] for name in Server.model_fields}),
         role=role_of(now.server),
         connections=connections,

@@ -14,6 +14,7 @@ from watchglass.api.activity_answers import EndedAnswer, EndSession
 from watchglass.api.activity_sessions import NOT_ALLOWED, Sessions, why_not
 from watchglass.api.context import Context
 from watchglass.api.visitors import Visitor
+from watchglass.errors import DatabaseNotConfigured
 from watchglass.store import activity as store
 from watchglass.store.activity import Row
 
@@ -37,10 +38,10 @@ _ENDS: Final = {"cancel": store.cancel, "terminate": store.terminate}
 
 
 async def end(context: Context, who: Visitor, pid: int, how: How, wanted: EndSession) -> EndedAnswer:
-    """Cancel or terminate, or say why not. Raises `DatabaseUnavailable` and its like."""
+    """Cancel or terminate, or say why not. What cannot be written down is not done: raises `DatabaseUnavailable`."""
     database, found = await asked_of(context, partial(store.session, pid=pid))
     why = _why_not(pid, found.session, found.server, wanted, how)
-    await context.tokens.audit(who.name, f"{how} session", str(pid), _detail(context, found, wanted, why))
+    await _write_down(context, who, f"{how} session", pid, _detail(context, found, wanted, why))
     if why is not None:
         return EndedAnswer(done=False, told=why)
     ending = await _ENDS[how](database, pid, wanted.backend_start)
@@ -59,6 +60,12 @@ def _why_not(pid: int, session: Row | None, server: Row, wanted: EndSession, how
     if why is None and how == "cancel" and session["state"] not in ("active", "fastpath function call"):
         return RUNS_NOTHING.format(pid=pid)
     return why
+
+
+async def _write_down(context: Context, who: Visitor, action: str, pid: int, detail: dict[str, Any]) -> None:
+    if context.access is None:
+        raise DatabaseNotConfigured
+    await context.access.audit(who.name, action, str(pid), detail)
 
 
 def _detail(context: Context, found: store.Found, wanted: EndSession, why: str | None) -> dict[str, Any]:

@@ -59,14 +59,16 @@ def told_of(now: Activity, connections: Connections) -> list[str]:
     return [_HIDES.format(role=role, hidden=words.plural(hidden, "session"), grant=grant)]
 
 
-def sentence(
-    connections: Connections, waiting: int, longest: float | None, locks: Sequence[LockNode], idle: Sequence[Session]
-) -> str:
-    """How things are: who waits and for whom, who idles in a transaction, and how many connections there are."""
-    parts = [_waiting(waiting, longest, locks)]
-    if idle:
-        since = words.duration(idle[0].seconds) if idle[0].seconds is not None else "an unknown time"
-        parts.append(f"{words.plural(len(idle), 'session')} idle in a transaction, the longest for {since}")
+def sentence(now: Activity, connections: Connections, lists: Mapping[str, Any], left_off: Mapping[str, int]) -> str:
+    """How things are: who waits and for whom, who idles in a transaction, and how many connections there are.
+
+    Watchglass's own sessions, which are short, are not spoken of.
+    """
+    longest = now.waiting[0]["seconds"] if now.waiting else None
+    parts = [_waiting(len(now.waiting) + left_off["waiting"], longest, lists["locks"])]
+    if idle := [one.seconds or 0.0 for one in lists["idle_in_transaction"] if not one.ours]:
+        counted = words.plural(len(idle) + left_off["idle_in_transaction"], "session")
+        parts.append(f"{counted} idle in a transaction, the longest for {words.duration(max(idle))}")
     parts.append(f"{connections.used:,} of {connections.limit:,} connections")
     return "; ".join(parts) + "."
 

@@ -60,13 +60,13 @@ ORDER BY longest.waitstart NULLS LAST, longest.pid;
 
 -- name: activity_sessions
 -- The sessions $1, who wait or are waited for; and of the database, those that run and those that are idle in a
--- transaction, the $2 longest of each and how many there are.
+-- transaction, the $2 longest of each and how many there are. Who works for another in parallel is not counted.
 WITH sessions AS MATERIALIZED (
     SELECT
         *,
         pid = ANY ($1::integer[]) AS is_locked,
         datname = current_database() AND pid <> pg_backend_pid() AND state IN ('active', 'fastpath function call')
-            AND wait_event_type IS DISTINCT FROM 'Lock' AS is_running,
+            AND wait_event_type IS DISTINCT FROM 'Lock' AND leader_pid IS NULL AS is_running,
         datname = current_database() AND state LIKE 'idle in transaction%' AS is_idle,
         CASE WHEN state IN ('active', 'fastpath function call') THEN query_start ELSE state_change END AS since
     FROM pg_stat_activity
