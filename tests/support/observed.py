@@ -80,7 +80,10 @@ def owned_by_another(server: PostgreSQL) -> Iterator[Observed]:
     with _database(server) as owned:
         granted = "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES"
         execute(
-            owned.superuser_url, f"CREATE ROLE {role} LOGIN PASSWORD 'x'", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+            owned.superuser_url,
+            f"CREATE ROLE {role} LOGIN PASSWORD 'x'",
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+            "GRANT CREATE ON SCHEMA public TO app",
         )
         execute(owned.url, f"ALTER DEFAULT PRIVILEGES {granted} TO {role}")
         yield Observed(url_of(owned.url, role, "x"), owned.explain_url, owned.url, owned.superuser_url)
