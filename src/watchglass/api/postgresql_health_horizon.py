@@ -18,6 +18,9 @@ OLD: Final = {"session": (15 * MINUTE, 4 * HOUR), "replica": (15 * MINUTE, 4 * H
 """Seconds after which what keeps dead rows is worth a look, and after which it is bad. A prepared transaction is meant
 to end at once; nobody sees one that was forgotten."""
 
+BRIEF: Final = 10.0
+"""Seconds for which anything may keep rows from a vacuum: it comes again in a minute."""
+
 MANY_TRANSACTIONS: Final = 50_000_000
 """A quarter of what autovacuum_freeze_max_age is by default."""
 
@@ -34,7 +37,8 @@ _KINDS: Final = {
 
 def held(tables: Sequence[DeadTuples], holders: Sequence[Holder]) -> dict[DeadTuples, Holder]:
     """Tables that were vacuumed since something began that keeps dead rows, and have many still; what began first."""
-    dated = sorted((one for one in holders if one.began is not None), key=lambda one: one.began or 0.0)
+    lasting = [one for one in holders if one.began is not None and (one.seconds or 0.0) >= BRIEF]
+    dated = sorted(lasting, key=lambda one: one.began or 0.0)
     found = {}
     for table in tables:
         before = [one for one in dated if table.last is not None and (one.began or 0.0) < table.last]

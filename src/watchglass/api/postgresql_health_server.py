@@ -154,7 +154,7 @@ def _about_checkpoints(
         return f"No checkpoint was due {basis}; one comes every {every} in which something was written."
     text = f"{requested:,} of {count(timed + requested, 'checkpoint')} {basis} were requested"
     if wanted is None:
-        return f"{text}, the others came in time, every {every}."
+        return f"{text}, the others came in time, every {every}." if timed else f"{text}: so few say nothing."
     size = words.size(on.server.max_wal_size)
     return (
         f"{text} before {every} were over, one every {words.duration(seconds / requested)}: max_wal_size ({size}) was "
