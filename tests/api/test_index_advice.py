@@ -17,6 +17,9 @@ from watchglass.analysis.fingerprints import of_statement
 from watchglass.api.app import create_app
 from watchglass.api.context import Context
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.instrumentation.slow_captures import SlowStatement
+from watchglass.jobs.plans import explained_as_kept
+from watchglass.redaction import sql_shape
 from watchglass.store.connection import connect
 from watchglass.store.explain import Explainer
 from watchglass.store.plans import KeptPlan, keep
@@ -121,6 +124,66 @@ async def test_what_a_plan_for_any_parameters_does_not_tell_that_of_a_slow_execu
     [index] = one["indexes"]
     assert index["statement"] == "CREATE INDEX CONCURRENTLY ON public.events USING gin (payload jsonb_path_ops)"
     assert (one["how"], index["basis"]) == ("parameters", "estimated") and "slow execution" in one["note"]
+
+
+async def test_where_a_pattern_has_its_wildcards_is_known_from_a_slow_execution(
+    api: httpx.AsyncClient, process: Start, store_url: str, now: float
+) -> None:
+    execute(store_url, SHOP)
+    sent = "SELECT * FROM customers WHERE name LIKE $1"
+    await process(now - HOUR).live(now - HOUR, now, lambda recorder: called(recorder, sql_shape(sent), 2.0))
+    [one] = (await ask(api, ADVICE))["statements"]
+    assert one["indexes"] == []
+    fingerprint = of_statement(sql_shape(sent))
+    slow = SlowStatement(fingerprint, sent, ("%c81e728d9d%",), 2.0, None, None, 0.0)
+    kept, _ = await explained_as_kept(Explainer(store_url), slow, "shop")
+    assert kept is not None and "c81e" not in str(kept.plan)
+    connection = await connect(store_url)
+    await keep(connection, kept, datetime.now(UTC))
+    await connection.close()
+    [one] = (await ask(api, ADVICE))["statements"]
+    [index] = one["indexes"]
+    assert index["statement"] == "CREATE INDEX CONCURRENTLY ON public.customers USING gin (name public.gin_trgm_ops)"
+    assert index["extension"] == "pg_trgm"
+
+
+async def test_what_changes_rows_is_advised_on_by_the_plan_of_a_slow_execution_too(
+    api: httpx.AsyncClient, process: Start, store_url: str, now: float
+) -> None:
+    execute(store_url, SHOP)
+    sent = "DELETE FROM events WHERE payload @> $1"
+    await process(now - HOUR).live(now - HOUR, now, lambda recorder: called(recorder, sent, 2.0))
+    slow = SlowStatement(of_statement(sent), sent, ('{"sku": 77}',), 2.0, None, None, 0.0)
+    kept, _ = await explained_as_kept(Explainer(store_url), slow, "shop")
+    assert kept is not None
+    connection = await connect(store_url)
+    await keep(connection, kept, datetime.now(UTC))
+    await connection.close()
+    [one] = (await ask(api, ADVICE))["statements"]
+    assert [index["keys"] for index in one["indexes"]] == [["payload jsonb_path_ops"]]
+
+
+async def test_an_index_of_a_table_with_partitions_is_found_once_it_is_whole(
+    api: httpx.AsyncClient, process: Start, store_url: str, now: float
+) -> None:
+    execute(
+        store_url,
+        "CREATE TABLE visits (place int, at date) PARTITION BY RANGE (at)",
+        "CREATE TABLE visits_old PARTITION OF visits FOR VALUES FROM (MINVALUE) TO ('2025-01-01')",
+        "CREATE TABLE visits_new PARTITION OF visits FOR VALUES FROM ('2025-01-01') TO (MAXVALUE)",
+        "INSERT INTO visits SELECT i % 20000, '2024-01-01'::date + i % 700 FROM generate_series(1, 100000) i",
+        "ANALYZE visits",
+    )
+    text = "SELECT * FROM visits WHERE place = $1"
+    await process(now - HOUR).live(now - HOUR, now, lambda recorder: called(recorder, text, 2.0))
+    [one] = (await ask(api, ADVICE))["statements"]
+    [index] = one["indexes"]
+    steps = index["statement"].split(";\n")
+    assert len(steps) == 5 and sum("CONCURRENTLY" in step for step in steps) == 2
+    execute(store_url, *steps)
+    answer = await ask(api, ADVICE)
+    assert answer["statements"][0]["indexes"] == []
+    assert [built["statement"] for built in answer["built"]] == [index["statement"]]
 
 
 async def test_one_statement_can_be_asked_for_and_the_rest_is_counted(

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from watchglass import guard
+from watchglass.analysis.patterns import patterns_of
 from watchglass.analysis.searches import search_of
 from watchglass.errors import WatchglassError
 from watchglass.exporters.pipeline import Pipeline
@@ -119,6 +120,7 @@ async def explained_as_kept(
         database=statement.database or "",
         parameters=statement.shapes,
         planned=sql_shape(search.text) if search else None,
+        patterns=patterns_of(text, arguments),
     )
     return kept, explained
 

@@ -37,10 +37,11 @@ async def keep(
     """Keep what was advised for the statement of this shape, with what was measured of it (JSON)."""
     fingerprint = of_statement(text)
     for one in advice:
+        named = one.definition if one.of_partitions else one.statement  # partitions come and go
         detail = {"table": one.table, "method": one.method, "shapes": one.shapes, "text": text, "reason": one.reason}
         await database.fetch(
             sql.load("advice")["keep_advice"],
-            *(service, of_statement(f"{fingerprint} {one.statement}"), fingerprint, storable(one.statement)),
+            *(service, of_statement(f"{fingerprint} {named}"), fingerprint, storable(one.statement)),
             *(one.basis == "verified", one.cost_before, one.cost_after, one.size_bytes),
             *(storable_json(dict(before)), storable_json(detail)),
             readonly=False,
@@ -80,7 +81,7 @@ async def built(database: Database, service: str | None, fingerprint: str | None
 
 
 async def captured_plan(database: Database, service: str | None, fingerprint: str) -> dict[str, Any] | None:
-    """The root of the plan that a slow execution of the statement was given; None where none was captured."""
+    """The plan that a slow execution of the statement was given, as it is kept; None where none was captured."""
     rows = await database.fetch(sql.load("advice")["advice_plan"], service, fingerprint)
-    found: dict[str, Any] | None = json.loads(rows[0]["plan"]).get("Plan") if rows else None
+    found: dict[str, Any] | None = json.loads(rows[0]["plan"]) if rows else None
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from watchglass.analysis import sql_reading
 from watchglass.analysis.index_advice import Advice
 from watchglass.analysis.index_advice import advise as advised
-from watchglass.analysis.relations import Facts
+from watchglass.analysis.patterns import with_patterns
 from watchglass.analysis.rewrites import Rewrite, rewrites
 from watchglass.analysis.scans import cost_of
 from watchglass.analysis.searches import Search, search_of
@@ -17,7 +17,6 @@ from watchglass.store import relations
 from watchglass.store.database import Database
 from watchglass.store.explain import Explained, Explainer, How
 from watchglass.store.hypothetical import verify
-from watchglass.store.relations import Server
 
 NOT_READ = "No advice is given on it: it is not a statement that looks for rows, or the parser does not understand it."
 NO_PLAN = "PostgreSQL does not plan it ({reason}): no index is advised."
@@ -49,7 +48,7 @@ async def advise(
     """Advice on a statement that is sent to the service's own `database`, with these arguments, or with any.
 
     What changes or locks rows is not planned: the SELECT that finds them is, behind the same fences. Where the plan for
-    any arguments leaves nothing to advise, that of a slow execution may (`captured`, its root node).
+    any arguments leaves nothing to advise, that of a slow execution may (`captured`, as it is kept).
     Raises `DatabaseUnavailable`, `QueryTooSlow`, and `ExtraMissing` without a parser.
     """
     search = search_of(text)
@@ -71,30 +70,17 @@ async def _advise(
         return Advised(note=NOT_READ)
     names = [sql_reading.written(table) for table in sql_reading.tables(tree)]
     facts, server = await database.ask(lambda fetch: relations.facts(fetch, names), seconds=relations.SECONDS)
-    found = Advised(rewrites=tuple(rewrites(text, facts)))
+    known = with_patterns(text, captured.get("Patterns", ()) if captured else ())
+    found = Advised(rewrites=tuple(rewrites(known, facts)))
     explained = await explainer.explain(text, arguments)
     if explained.plan is None:
         return replace(found, note=NO_PLAN.format(reason=_why(explained)))
     plan = explained.plan["Plan"]
-    answer = await _with_indexes(found, explainer, text, arguments, plan, explained.how, facts, server)
-    slow = tuple(advised(text, captured, facts)) if captured and not answer.indexes else ()
-    if captured is None or not slow:
-        return answer
-    return replace(answer, indexes=slow, cost=cost_of(captured), how="parameters", note=CAPTURED)
-
-
-async def _with_indexes(
-    found: Advised,
-    explainer: Explainer,
-    text: str,
-    arguments: Sequence[Any] | None,
-    plan: dict[str, Any],
-    how: How,
-    facts: Facts,
-    server: Server,
-) -> Advised:
-    indexes, note = await verify(explainer, text, arguments, advised(text, plan, facts), server)
-    return replace(found, indexes=tuple(indexes), cost=cost_of(plan), how=how, note=note)
+    indexes, note = await verify(explainer, text, arguments, advised(known, plan, facts), server)
+    slow = tuple(advised(known, captured["Plan"], facts)) if captured and not indexes else ()
+    if captured and slow:
+        return replace(found, indexes=slow, cost=cost_of(captured["Plan"]), how="parameters", note=CAPTURED)
+    return replace(found, indexes=tuple(indexes), cost=cost_of(plan), how=explained.how, note=note)
 
 
 def _written_too(advice: Advice, search: Search) -> Advice:

@@ -60,13 +60,14 @@ class KeptPlan:
         database: str = "",
         parameters: Sequence[str] = (),
         planned: str | None = None,
+        patterns: Sequence[str] = (),
     ) -> KeptPlan:
         """From PostgreSQL's JSON, values and all; `planned` is the shape that was planned in place of the statement's.
 
-        `parameters` are shapes, too (`analysis.parameter_shapes`).
+        `parameters` and `patterns` are shapes, too (`analysis.parameter_shapes`, `analysis.patterns`).
         """
-        kept = redacted(plan) | ({"Parameters": list(parameters)} if parameters else {})
-        kept |= {"Planned": planned} if planned else {}
+        known = {"Parameters": list(parameters), "Patterns": list(patterns), "Planned": planned}
+        kept = redacted(plan) | {name: value for name, value in known.items() if value}
         queryid = None if planned else plan.get("Query Identifier")
         cost = float(plan["Plan"].get("Total Cost", 0.0))
         figures = (shape(plan), kept, how, cost, seconds, trace_id, server_version)
