@@ -44,6 +44,8 @@ class StatementView:
     text: list[Piece]
     no_text: str
     facts: list[tuple[str, str]]
+    parameters: str
+    parameters_at: datetime | None
     last_seen: datetime | None
     than: str
     client: list[Line]
@@ -71,6 +73,8 @@ def view(answer: StatementAnswer, than: str, slow: float) -> StatementView:
         text=laid_out(answer.text) if answer.text else [],
         no_text=NAMED_ONLY if row else NEVER,
         facts=_facts(answer),
+        parameters=", ".join(answer.parameters),
+        parameters_at=answer.parameters_at,
         last_seen=answer.last_seen,
         than=than,
         client=statement_figures.client(answer, slow),

@@ -150,7 +150,7 @@ def _missing(answer: PlansAnswer, slow: float) -> Missing:
         return found.model_copy(update={"reason": f"No plan. {found.reason}"})
     took = words.duration(slow)
     return Missing(
-        reason=f"No plan yet: one is asked for when a SELECT of this service takes longer than {took}, and none did.",
+        reason=f"No plan yet: one is asked for when this service waits longer than {took} for it.",
         remedy="To have plans of faster statements, lower that for the service:",
         command=f"{THRESHOLD}={slow / 10:g}",
     )
