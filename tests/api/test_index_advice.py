@@ -126,6 +126,22 @@ async def test_what_a_plan_for_any_parameters_does_not_tell_that_of_a_slow_execu
     assert (one["how"], index["basis"]) == ("parameters", "estimated") and "slow execution" in one["note"]
 
 
+async def test_an_index_that_that_of_another_statement_serves_too_says_so(
+    api: httpx.AsyncClient, process: Start, store_url: str, now: float
+) -> None:
+    execute(store_url, SHOP)
+
+    def act(recorder: Recorder) -> None:
+        called(recorder, "SELECT * FROM orders WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 10", 2.0)
+        called(recorder, "SELECT total FROM orders WHERE customer_id = $1", 1.0)
+
+    await process(now - HOUR).live(now - HOUR, now, act)
+    longer, shorter = (await ask(api, ADVICE))["statements"]
+    assert longer["indexes"][0]["keys"] == ["customer_id", "created_at"] and longer["indexes"][0]["within"] is None
+    assert shorter["indexes"][0]["keys"] == ["customer_id"]
+    assert shorter["indexes"][0]["within"] == longer["indexes"][0]["statement"]
+
+
 async def test_where_a_pattern_has_its_wildcards_is_known_from_a_slow_execution(
     api: httpx.AsyncClient, process: Start, store_url: str, now: float
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from support.databases import execute
 from support.pipelines import fetch, process, until
+from watchglass.analysis import explainable
 from watchglass.analysis.fingerprints import of_statement
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.slow_captures import SlowCaptures
@@ -118,6 +120,22 @@ def test_a_captured_statement_has_its_plan_in_the_store(running: Plans, store: s
     (row,) = plans(store)
     assert (row["service_name"], row["fingerprint"], row["how"]) == ("shop", fingerprint, "parameters")
     assert running.problem is None
+
+
+def test_the_applications_thread_neither_reads_a_statement_nor_imports_what_does(
+    running: Plans, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_on: list[threading.Thread] = []
+    refusal = explainable.refusal
+
+    def noted(text: str) -> str | None:
+        read_on.append(threading.current_thread())
+        return refusal(text)
+
+    monkeypatch.setattr(explainable, "refusal", noted)
+    offer(running, store, TEXT, 7)
+    until(lambda: len(plans(store)) == 1)
+    assert read_on and threading.current_thread() not in read_on
 
 
 def test_why_there_is_no_plan_is_said_and_others_go_on(running: Plans, store: str) -> None:

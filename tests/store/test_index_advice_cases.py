@@ -154,6 +154,11 @@ MORE = {
         (f"{ON}orders (customer_id, created_at)",),
     ),
     "what locks rows": Case("SELECT * FROM orders WHERE reference = 'R77' FOR UPDATE", (f"{ON}orders (reference)",)),
+    "two ways to ask one table, one of which serves both": Case(
+        "SELECT id FROM orders WHERE customer_id = 42 AND status = 'sent' UNION ALL"
+        " SELECT id FROM orders WHERE customer_id IN (1, 2)",
+        (f"{ON}orders (customer_id, status)",),
+    ),
     "a subquery for each row": Case(
         "SELECT c.name, (SELECT max(total) FROM orders o WHERE o.customer_id = c.id) FROM customers c LIMIT 10",
         (f"{ON}orders (customer_id)",),

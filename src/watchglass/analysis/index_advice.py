@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from watchglass.analysis import sql_reading
 from watchglass.analysis.candidates import Candidate
@@ -32,6 +32,17 @@ LEAST_SHARE = 0.1
 NEEDS_STATISTICS = " Analyze the table once it is there: PostgreSQL knows nothing of an expression before."
 
 TRIGRAMS_SCHEMA = "public"
+
+
+class Keyed(Protocol):
+    """An index by its keys, as a statement says them."""
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def keys(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,14 @@ def advise(text: str, plan: Node, facts: Facts) -> list[Advice]:
     if after * (ESTIMATED_GAIN_OF_SEVERAL if several else ESTIMATED_GAIN) > before:
         return []
     made = [_advice(one.use, candidate, before, after, facts) for one in chosen for candidate in one.candidates]
-    return list({one.statement: one for one in made}.values())
+    needed = [one for one in made if not any(other is not one and makes_needless(other, one) for other in made)]
+    return list({one.statement: one for one in needed}.values())
+
+
+def makes_needless(longer: Keyed, shorter: Keyed) -> bool:
+    """Whether an advised index does all that another would do, because it begins with its keys."""
+    same = longer.table == shorter.table and longer.method == shorter.method == "btree"
+    return same and len(longer.keys) > len(shorter.keys) and longer.keys[: len(shorter.keys)] == shorter.keys
 
 
 def confirmed(advice: Sequence[Advice], cost_after: float, sizes: Sequence[int | None]) -> list[Advice]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pydantic import Field
 
-from watchglass.analysis import index_usage
+from watchglass.analysis import index_advice, index_usage
 from watchglass.analysis.fingerprints import of_statement
 from watchglass.analysis.index_advice import Advice
 from watchglass.analysis.index_usage import Superfluous
@@ -56,7 +56,7 @@ async def suggestions(asked: Asked, parameters: SuggestionsParameters) -> Sugges
     wanted = [one for one in slow.statements if one.text and _is_asked_for(one.text, parameters)]
     repeated = await calls_per_request(asked, wanted)
     await built_indexes.look(asked, _database(asked))
-    found = await _looked_at(asked, wanted[: parameters.limit], repeated)
+    found = _within_others(await _looked_at(asked, wanted[: parameters.limit], repeated))
     helped = sum(bool(one.indexes or one.rewrites) for one in found)
     sentence = f"{words.plural(len(found), 'statement')} looked at: there is advice for {helped}."
     missing = None if found else Missing(reason=NO_STATEMENTS)
@@ -117,6 +117,22 @@ async def _looked_at(
     return found
 
 
+def _within_others(found: Sequence[StatementAdvice]) -> list[StatementAdvice]:
+    """Say of each index that another one of them does all it would do."""
+    every = [index for one in found for index in one.indexes]
+    return [
+        one.model_copy(
+            update={"indexes": [index.model_copy(update={"within": _within(index, every)}) for index in one.indexes]}
+        )
+        for one in found
+    ]
+
+
+def _within(index: AdvisedIndex, every: Sequence[AdvisedIndex]) -> str | None:
+    longer = [one for one in every if index_advice.makes_needless(one, index)]
+    return max(longer, key=lambda one: len(one.keys)).statement if longer else None
+
+
 def _database(asked: Asked) -> Database:
     """The service's own. Raises `DatabaseNotConfigured`."""
     dsn = asked.context.settings.application_dsn
@@ -144,7 +160,7 @@ def _advice(statement: Statement, advised: Advised, repeated: Rewrite | None) ->
 
 
 def _index(advice: Advice) -> AdvisedIndex:
-    fields = {name: getattr(advice, name) for name in AdvisedIndex.model_fields if name != "sentence"}
+    fields = {name: getattr(advice, name) for name in AdvisedIndex.model_fields if name not in ("sentence", "within")}
     cost = f"cost {_cost(advice.cost_before)} -> {_cost(advice.cost_after)}"
     return AdvisedIndex(**fields, sentence=f"{advice.basis}: {cost}, {words.size(advice.size_bytes)}")
 

@@ -11,7 +11,8 @@ from watchglass.api.models import Answer, Model
 class AdvisedIndex(Model):
     """An index that would help. `statement` is to be run by an administrator, after CREATE EXTENSION of `extension`.
 
-    `superseded` are indexes that it makes superfluous. Costs are the whole statement's.
+    `superseded` are indexes that it makes superfluous. `within` is what to run in its place where another statement of
+    the answer is advised an index that serves this one, too. Costs are the whole statement's.
     """
 
     table: str
@@ -27,6 +28,7 @@ class AdvisedIndex(Model):
     writes: str
     extension: str | None
     superseded: tuple[str, ...]
+    within: str | None = None
 
 
 class AdvisedRewrite(Model):
