@@ -27,6 +27,7 @@ from watchglass.instrumentation.slow_captures import SlowCaptures
 from watchglass.jobs import advice, statements
 from watchglass.jobs.advice import AdviceWatch
 from watchglass.jobs.doctor import diagnose
+from watchglass.jobs.elected import ElectedJobs
 from watchglass.jobs.plans import Plans
 from watchglass.jobs.snapshots import Snapshots
 from watchglass.jobs.statements import Statements
@@ -123,6 +124,16 @@ def test_a_slow_statement_has_its_plan_in_the_store(settings: Settings, observed
     until(lambda: bool(fetch(store_url, kept)) or plans.problem is not None)
     assert plans.problem is None
     assert [row["how"] for row in fetch(store_url, kept)] == ["parameters"]
+    pipeline.stop(5.0)
+
+
+def test_the_elected_process_tells_the_others_what_it_found(settings: Settings, store_url: str) -> None:
+    pipeline = Pipeline(settings, of_shop(), list)
+    pipeline.run_on_loop(ElectedJobs(settings, pipeline, Recorder()).run)
+    pipeline.start()
+    told = "SELECT name FROM watchglass.facts WHERE value::jsonb ->> 'problem' IS NULL"
+    until(lambda: {"postgresql", "statements"} <= {row["name"] for row in fetch(store_url, told)})
+    assert pipeline.status.state == "ok"
     pipeline.stop(5.0)
 
 
