@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import subprocess
@@ -33,6 +34,7 @@ def run(*command: str, **variables: str) -> str:
 
 def run_tests(python: str, *arguments: str) -> str:
     """Run tests by this Python: side by side, then once more alone those that failed for the load of the others."""
+    faulthandler.cancel_dump_traceback_later()  # pytest's limit is for one test, and these are all
     with tempfile.TemporaryDirectory() as cache:
         command = (python, "-m", "pytest", "-q", "-o", f"cache_dir={cache}", *arguments)
         processes = os.environ.get("TEST_PROCESSES", "3")
