@@ -184,7 +184,7 @@ async def test_a_young_history_says_nothing_of_a_week(api: httpx.AsyncClient, pr
     await one.live(now - 600, now, lambda recorder: recorder.gauge(meters.POSTGRESQL_DB_SIZE).set(3 * GIGABYTE))
     found = await ask(api, "growth")
     assert (found["state"], found["value"]) == ("good", 3 * GIGABYTE)
-    assert found["sentence"].startswith("The database has 3 GB. How fast it grows is known after an hour")
+    assert found["sentence"].startswith("The database has 3 GB. How fast it grows is known after some hours.")
 
 
 async def test_the_largest_tables_are_read_once_in_ten_minutes_and_are_absent_when_gone(store_url: str) -> None:

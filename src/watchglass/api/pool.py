@@ -76,6 +76,8 @@ def _sentence(found: Sequence[Pool], figures: Mapping[str, Figure]) -> str:
     most, waiting, wait = figures["max"].value or 0.0, figures["waiting"].value or 0.0, figures["wait"]
     number = len({one.instance for one in found})
     processes = "1 process" if number == 1 else f"{number} processes"
-    text = f"{words.figure(figures['used'])} of {words.plural(most, 'connection')} of {processes} are in use"
+    used = figures["used"]
+    verb = "is" if used.value == 1 else "are"
+    text = f"{words.figure(used)} of {words.plural(most, 'connection')} of {processes} {verb} in use"
     text += f"; {words.plural(waiting, 'request')} {'waits' if waiting == 1 else 'wait'} for one" if waiting else ""
     return f"{text}; P95 of waiting is {words.figure(wait)}." if wait.value is not None else f"{text}."

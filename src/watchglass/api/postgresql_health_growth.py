@@ -27,6 +27,9 @@ from watchglass.store import postgresql_health as store
 DAY: Final = 86_400.0
 WEEK: Final = 7 * DAY
 
+_SLOTS: Final = 180
+"""Of a week: hours."""
+
 LEAST_SECONDS: Final = 3600.0
 """Over less time growth says nothing of a week."""
 
@@ -51,9 +54,10 @@ OF_GROWTH: Final[Columns] = (
 async def growth(on: Examination) -> HealthCheck:
     """The size of the database and of its largest tables, and what they grew in a week."""
     week = replace(on.asked, window=Window(on.asked.window.end - WEEK, on.asked.window.end))
-    points = await _points(week)
+    step = week.steps(_SLOTS)
+    points = await _points(week, step)
     size = points[-1][1] if points else float(on.server.estimated_size)
-    speed = _speed(points)
+    speed = _speed(points, step)
     free = await _free(on) if on.server.local else None
     seconds = free / speed if free is not None and speed and speed > 0 else None
     state = _state(size, speed, seconds)
@@ -84,7 +88,7 @@ def _sentence(
 ) -> str:
     if speed is None:
         how = "about " if on.history is None else ""
-        return f"The database has {how}{words.size(size)}. How fast it grows is known after an hour of readings."
+        return f"The database has {how}{words.size(size)}. How fast it grows is known after some hours."
     verb = "shrinks by" if speed < 0 else "grows by"
     text = f"The database has {words.size(size)} and {verb} {words.size(abs(speed) * WEEK)} a week."
     if seconds is not None:
@@ -98,9 +102,9 @@ def _sentence(
     return text
 
 
-async def _points(week: Asked) -> Points:
-    slots = week.window.slots(week.step)
-    groups = await week.reader.select(POSTGRESQL_DB_SIZE.name, week.window, step=week.step)
+async def _points(week: Asked, step: int) -> Points:
+    slots = week.window.slots(step)
+    groups = await week.reader.select(POSTGRESQL_DB_SIZE.name, week.window, step=step)
     values = line(groups, slots, lambda group: group.last)
     return [(float(slot), value) for slot, value in zip(slots, values, strict=True) if value is not None]
 
@@ -114,16 +118,15 @@ async def _speeds(week: Asked) -> dict[str, float]:
             if group.last is not None and group.time is not None and group.key[0]:
                 points.setdefault(group.key[0], []).append((float(group.time), group.last))
         for table, known in points.items():
-            speed = _speed(known)
+            speed = _speed(known, week.step)
             if speed is not None:
                 found[table] = found.get(table, 0.0) + speed
     return found
 
 
-def _speed(points: Points) -> float | None:
-    if not points or points[-1][0] - points[0][0] < LEAST_SECONDS:
-        return None
-    return slope(points)
+def _speed(points: Points, step: int) -> float | None:
+    """Bytes a second; None where the readings may lie closer together than is enough: their slots are known alone."""
+    return slope(points) if (len(points) - 2) * step >= LEAST_SECONDS else None
 
 
 async def _free(on: Examination) -> float | None:
