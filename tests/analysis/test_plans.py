@@ -142,6 +142,20 @@ async def test_rows_that_were_misjudged_are_told(database: str) -> None:
     assert "2,000 came: ANALYZE the table." in sentence(read)
 
 
+async def test_what_a_limit_cuts_short_is_not_misjudged(database: str) -> None:
+    query = "SELECT customer FROM (SELECT customer FROM orders ORDER BY note OFFSET 0) AS o LIMIT 5"
+    read = steps(await plan(database, query, analyze=True))
+    assert [(step.kind, step.actual_rows) for step in read if step.relation or step.kind == "sort"] == [
+        ("sort", 5.0),
+        ("sequential", 60_000.0),
+    ]
+    assert [step.misjudged for step in read if step.kind == "sort"] == [None]
+    assert [step.misjudged for step in read if step.kind == "sequential"] == [pytest.approx(1, rel=0.1)]
+    assert "ANALYZE" not in sentence(read)
+    lookup = steps(await plan(database, "SELECT * FROM orders LIMIT 6", analyze=True))
+    assert "ANALYZE" not in sentence(lookup)
+
+
 def test_the_inner_side_of_a_nested_loop_costs_as_often_as_it_is_asked() -> None:
     outer = {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Total Cost": 200.0, "Plan Rows": 100}
     inner = {"Node Type": "Index Scan", "Parent Relationship": "Inner", "Total Cost": 8.0, "Plan Rows": 1}

@@ -250,6 +250,15 @@ async def test_an_index_is_advised_and_once_it_is_there_measured(
     assert "Cost now" not in built
 
 
+async def test_a_plan_from_before_the_index_is_said_to_be_older(part: Part, store_url: str) -> None:
+    await planned(store_url, SCAN)
+    assert "older than the index" not in seen(await part("plan"))
+    into = "watchglass.advice (service_name, id, fingerprint, statement, verified, state, built_at, detail)"
+    values = f"('shop', 'a', '{FINGERPRINT}', 'CREATE INDEX', false, 'built', now(), '{{}}')"
+    execute(store_url, f"INSERT INTO {into} VALUES {values}")
+    assert "This plan is older than the index that was made since." in seen(await part("plan"))
+
+
 async def test_another_way_to_ask_is_shown(process: Process, now: float, part: Part, store_url: str) -> None:
     execute(store_url, SHOP)
     text = "SELECT id FROM orders ORDER BY id OFFSET 50000 LIMIT 10"

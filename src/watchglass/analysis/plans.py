@@ -34,6 +34,10 @@ _NAMES: Final = frozenset(
 )
 """What has names only, no expressions."""
 
+_STOPPING: Final = frozenset(("Limit", "Merge Join"))
+_READING_ALL: Final = frozenset(("Sort", "Hash", "Bitmap Heap Scan"))
+"""Steps that read all that is below before they give a row, but for aggregates."""
+
 _DROPPED: Final = frozenset(("Output", "Workers"))
 _CONDITIONS: Final = (
     *("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "TID Cond", "Join Filter", "Filter"),
@@ -68,11 +72,15 @@ class Step:
     removed: float | None
     spilled: int | None
     conditions: tuple[tuple[str, str], ...]
+    is_cut: bool = False
 
     @property
     def misjudged(self) -> float | None:
-        """How many times more rows came than were expected (above 1), or fewer (below 1)."""
-        if self.actual_rows is None:
+        """How many times more rows came than were expected (above 1), or fewer (below 1).
+
+        None where that few came because no more were asked for, as below LIMIT (`is_cut`): that is no misjudgement.
+        """
+        if self.actual_rows is None or (self.is_cut and self.actual_rows < self.rows):
             return None
         return max(1.0, self.actual_rows) / max(1.0, self.rows)
 
@@ -82,8 +90,11 @@ def steps(plan: Mapping[str, Any]) -> list[Step]:
     root = plan["Plan"]
     whole = float(root.get("Total Cost", 0.0))
     found: list[Step] = []
+    ends_early: list[bool] = []
     for node, depth, share in _shared(root, 0, 1.0):
-        found.append(_step(node, len(found), depth, share, whole))
+        is_cut = depth > 0 and ends_early[depth - 1]
+        ends_early[depth:] = [_reads_a_part(node, is_cut)]
+        found.append(_step(node, len(found), depth, share, whole, is_cut))
     return found
 
 
@@ -145,7 +156,15 @@ def _costs_below(node: Mapping[str, Any], below: list[Mapping[str, Any]]) -> lis
     return [cost * whole / total for cost in costs] if total > whole > 0 else costs
 
 
-def _step(node: Mapping[str, Any], place: int, depth: int, share: float, whole: float) -> Step:
+def _reads_a_part(node: Mapping[str, Any], is_cut: bool) -> bool:
+    """Whether the step may stop before it has read all that the steps below it have, as it does where it is cut."""
+    kind = node.get("Node Type")
+    if kind in _STOPPING:
+        return True
+    return is_cut and kind not in _READING_ALL and not (kind == "Aggregate" and node.get("Strategy") != "Sorted")
+
+
+def _step(node: Mapping[str, Any], place: int, depth: int, share: float, whole: float, is_cut: bool) -> Step:
     loops = node.get("Actual Loops")
     times = float(loops or 1)
     actual = node.get("Actual Rows")
@@ -166,6 +185,7 @@ def _step(node: Mapping[str, Any], place: int, depth: int, share: float, whole: 
         removed=sum(removed) if removed else None,
         spilled=int(spills) if spills else None,
         conditions=tuple(_conditions(node)),
+        is_cut=is_cut,
     )
 
 

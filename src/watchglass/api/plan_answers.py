@@ -63,7 +63,8 @@ class PlansAnswer(Model):
     """The plans of a statement, the one seen last first and whole as `latest`, and when they changed.
 
     `problem` says why the process that answers got none when it asked last. `may_analyze` is whether the statement may
-    be run by an admin here and now; else `why_not` says what is needed.
+    be run by an admin here and now; else `why_not` says what is needed. An index that was advised for the statement is
+    there since `index_built_at`; a plan seen before that does not know it.
     """
 
     fingerprint: str
@@ -73,3 +74,4 @@ class PlansAnswer(Model):
     problem: str | None
     may_analyze: bool
     why_not: str | None
+    index_built_at: datetime | None = None

@@ -48,6 +48,7 @@ async def plans(context: Context, fingerprint: str) -> PlansAnswer:
         problem=_problem(context, fingerprint),
         may_analyze=why_not is None,
         why_not=why_not,
+        index_built_at=await _index_built_at(reader, fingerprint),
     )
 
 
@@ -76,6 +77,12 @@ async def analyze(context: Context, fingerprint: str) -> PlanAnswer:
             **{"captured_at": now, "seen_at": now, "plan": kept.plan},
         }
     )
+
+
+async def _index_built_at(reader: Reader, fingerprint: str) -> datetime | None:
+    rows = await statements.advice(reader.database, reader.service, [fingerprint])
+    times = [row["built_at"] for row in rows if row["state"] == "built" and row["built_at"] is not None]
+    return datetime.fromtimestamp(max(times), UTC) if times else None
 
 
 def _why_not(context: Context, fingerprint: str) -> str | None:

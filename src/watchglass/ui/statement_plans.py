@@ -64,7 +64,10 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class PlansView:
-    """`plan` is the one that is shown; `missing` says why there is none, `note` what keeps newer ones away."""
+    """`plan` is the one that is shown; `missing` says why there is none, `note` what keeps newer ones away.
+
+    `outdated`: it was seen before an index was made that was advised.
+    """
 
     fingerprint: str
     plan: PlanView | None
@@ -73,6 +76,7 @@ class PlansView:
     history: list[HistoryRow]
     running: Running
     note: str
+    outdated: bool
     missing: Missing | None
 
 
@@ -89,6 +93,7 @@ def view(answer: PlansAnswer, chosen: PlanAnswer | None, visitor: Visitor, slow:
         history=[_history(one, shown) for one in answer.plans],
         running=_running(answer, visitor),
         note=f"When this process asked for a plan last, it got none: {answer.problem}" if answer.problem else "",
+        outdated=bool(shown and answer.index_built_at and shown.seen_at < answer.index_built_at),
         missing=None if shown else _missing(answer, slow),
     )
 
