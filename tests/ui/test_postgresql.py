@@ -96,7 +96,7 @@ def test_more_time_in_postgresql_names_the_statement() -> None:
     found = headline(spent=share(0.6, per_request=0.09, before=0.03))
     assert (found.level, found.link) == ("warning", "#statements")
     assert found.sentence == (
-        "PostgreSQL may be the problem: a request waits 90 ms for it, 3\N{NO-BREAK SPACE}times an hour ago; "
+        "PostgreSQL may be the problem: a request waits 90 ms for PostgreSQL, 3\N{NO-BREAK SPACE}times an hour ago; "
         "90 % of that is SELECT orders."
     )
     assert headline(spent=share(0.02, per_request=0.09, before=0.03)).level is None
@@ -145,6 +145,14 @@ def test_the_one_that_blocks_is_as_bad_as_the_longest_wait_and_leads_to_itself()
     )
     assert root.waiters[0].waiters[0].lock == "has waited 21 s for ExclusiveLock on row of table orders"
     assert root.waiters[0].session.id == "lock-10-11"
+
+
+def test_those_that_hold_up_others_are_seen_first_and_many_open_on_demand() -> None:
+    holder = session(1, state="idle in transaction")
+    waiters = [node(session(number, waits_for=[1], seconds=9.0)) for number in range(10, 20)]
+    tree = node(holder, *waiters, node(session(20, waits_for=[1]), node(session(21, waits_for=[20]))))
+    root = postgresql.view(now(locks=[tree], blocking=[holder])).locks[0]
+    assert [one.session.pid for one in root.waiters] == [20, 10, 11] and len(root.rest) == 8
 
 
 def test_watchglass_s_own_sessions_are_counted_apart() -> None:

@@ -139,6 +139,7 @@ async def test_without_a_store_the_page_still_says_what_is_missing(context: Cont
         answer = await client.get(PAGE, params={"whole": "1"})
     assert answer.status_code == 200
     assert seen(answer.text).count("Nothing to show: ") == 4
+    assert "Not known whether PostgreSQL is the problem" in seen(answer.text)
 
 
 async def test_a_lock_names_who_holds_it_and_what_is_missing_is_said(client: httpx.AsyncClient, shop: str) -> None:

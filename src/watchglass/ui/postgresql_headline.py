@@ -20,6 +20,9 @@ MOST = 0.5
 NOTABLE = 0.1
 """The share below which PostgreSQL's time does not matter, however it changed."""
 
+TELLING = 0.2
+"""The part of PostgreSQL's time from which on one statement is worth naming."""
+
 RISE = 0.2
 EVIDENCE = 6
 
@@ -153,13 +156,13 @@ def _of_time(share: PostgresqlShare, than: str) -> Iterator[Finding]:
         return
     if change.relative is None or change.relative >= RISE:
         how = format.compared(format.change(change, "s"), than)
-        text = f"a request waits {words.duration(figure.value)} for it, {how}{_dearest(share)}"
+        text = f"a request waits {words.duration(figure.value)} for PostgreSQL, {how}{_dearest(share)}"
         yield Finding("warning", text, "#statements")
 
 
 def _dearest(share: PostgresqlShare) -> str:
     most = share.dearest
-    return f"; {words.percent(most.share)} of that is {most.summary}" if most else ""
+    return f"; {words.percent(most.share)} of that is {most.summary}" if most and most.share >= TELLING else ""
 
 
 def _of_health(health: HealthChecksAnswer) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from watchglass.api.index_advice_answers import (
 )
 from watchglass.ui import format
 
-SHOWN = 10
+SHOWN = 9
 """Superfluous indexes of a kind that are seen at once; the others open below."""
 
 KINDS = {

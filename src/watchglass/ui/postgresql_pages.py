@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from watchglass import guard
-from watchglass.api import paths, ranges
+from watchglass.api import paths
 from watchglass.api.activity import activity
 from watchglass.api.asking import Asked
 from watchglass.api.index_advice import SuggestionsParameters, indexes, suggestions
@@ -112,7 +112,9 @@ class PostgresqlPages:
             _soon(self._share.get(window, lambda: postgresql_share(asked)), "the requests' time", unknown),
             _soon(self._health.get(window, lambda: health(asked)), "health", unknown),
         )
-        headline = postgresql_headline.view(now, share, checks, ranges.THAN.get(asked.than, ""), unknown)
+        if not self._is_asked():
+            unknown.append("sessions")
+        headline = postgresql_headline.view(now if self._is_asked() else None, share, checks, asked.than, unknown)
         view = postgresql.view(now)
         return self._answer(request, "now", view=view, headline=headline, may_end=_may_end(request))
 
@@ -139,6 +141,10 @@ class PostgresqlPages:
         asked = self._asked(request)
         answer = await self._health.get(_window(request), lambda: health(asked))
         return self._answer(request, "health", view=postgresql_health.view(answer))
+
+    def _is_asked(self) -> bool:
+        """Whether there is a PostgreSQL to ask: what nobody asked does not fail to answer."""
+        return self._site.context.reader is not None and self._site.context.settings.application_dsn is not None
 
     def _asked(self, request: Request) -> Asked:
         return Asked.of(self._site.context, request.query_params)

@@ -20,6 +20,9 @@ LONG = 60.0
 SHOWN = 6
 """Sessions of a list that are seen at once; the others open below."""
 
+BENEATH = 3
+"""Sessions that are seen at once beneath one of the lock tree."""
+
 LISTS = {
     "blocking": ("Blocking", "hold locks that others wait for"),
     "waiting": ("Waiting", "wait for a lock"),
@@ -84,12 +87,16 @@ class SessionsView:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A session of the lock tree. `lock` says what it waits for; `holds_up` how many wait because of it."""
+    """A session of the lock tree. `lock` says what it waits for; `holds_up` how many wait because of it.
+
+    `rest` of those beneath it opens on demand: those that hold up others are seen first.
+    """
 
     session: SessionView
     lock: str
     holds_up: str
     waiters: list[NodeView]
+    rest: list[NodeView]
     cut: bool
 
 
@@ -159,12 +166,13 @@ def session_view(name: str, one: Session, blockers: Blockers = NO_BLOCKERS) -> S
 def node_view(node: LockNode, blockers: Blockers, path: str = "lock") -> NodeView:
     """A session of the tree with those beneath it; `path` keeps one that stands in it twice apart."""
     view = session_view(path, node.session, blockers)
-    beneath = [node_view(one, blockers, f"{path}-{node.session.pid}") for one in node.waiters]
+    waiters = sorted(node.waiters, key=lambda one: -one.waiters_total)
+    beneath = [node_view(one, blockers, f"{path}-{node.session.pid}") for one in waiters]
     wanted = " on ".join(part for part in (node.mode, node.on) if part)
     waited = f" {words.duration(node.seconds)}" if node.seconds is not None else ""
     lock = f"has waited{waited} for {wanted}" if wanted else ""
     holds_up = f"holds up {words.plural(node.waiters_total, 'session')}" if node.waiters_total else ""
-    return NodeView(view, lock, holds_up, beneath, node.cut)
+    return NodeView(view, lock, holds_up, beneath[:BENEATH], beneath[BENEATH:], node.cut)
 
 
 def level_of(one: Session) -> Level | None:
