@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -45,6 +46,21 @@ async def watch(store_url: str) -> AsyncIterator[AdviceWatch]:
 async def state(connection: asyncpg.Connection[asyncpg.Record]) -> tuple[str, bool]:
     [row] = await connection.fetch("SELECT state, built_at IS NOT NULL AS dated FROM watchglass.advice")
     return row["state"], row["dated"]
+
+
+async def test_indexes_of_many_tables_are_all_looked_for(
+    connection: asyncpg.Connection[asyncpg.Record], watch: AdviceWatch, store_url: str
+) -> None:
+    database = Database(store_url)
+    for number in range(25):
+        await connection.execute(f"CREATE TABLE table_{number} (code text)")
+        await connection.execute(f"CREATE INDEX ON table_{number} (lower(code))")
+        advised = replace(ADVISED, table=f"public.table_{number}", statement=f"CREATE INDEX {number}")
+        await kept.keep(database, "shop", TEXT, [advised], {})
+    await database.close()
+    await watch.take(connection, transaction)
+    counted = "SELECT count(*) FROM watchglass.advice WHERE state = 'built'"
+    assert await connection.fetchval(counted) == 25
 
 
 async def test_an_index_is_found_once_it_is_built_and_missed_once_it_is_gone(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from watchglass import sql
 from watchglass.analysis.existing import is_built
 from watchglass.analysis.fingerprints import of_statement
 from watchglass.analysis.index_advice import Advice
+from watchglass.analysis.relations import Relation
 from watchglass.store import relations
 from watchglass.store.database import Database
 from watchglass.store.text import storable, storable_json
@@ -56,11 +58,10 @@ async def watch(fetch: Fetch, application: Database, service: str) -> None:
     ]
     if not standing:
         return
-    tables = [detail["table"] for *_, detail in standing]
-    facts, _ = await application.ask(lambda ask: relations.facts(ask, tables), seconds=relations.SECONDS)
+    found = await _relations(application, sorted({detail["table"] for *_, detail in standing}))
     became: dict[str, list[str]] = {"built": [], "gone": []}
     for id, state, detail in standing:
-        relation = facts.relations.get(detail["table"])
+        relation = found.get(detail["table"])
         if relation is None:
             continue
         there = is_built(detail["method"], detail["shapes"], relation.indexes)
@@ -69,6 +70,16 @@ async def watch(fetch: Fetch, application: Database, service: str) -> None:
     for state, ids in became.items():
         if ids:
             await fetch(queries["advice_became"], service, ids, state)
+
+
+async def _relations(application: Database, tables: Sequence[str]) -> dict[str, Relation]:
+    """The tables of all statements: there may be more than one statement has."""
+    found: dict[str, Relation] = {}
+    for first in range(0, len(tables), relations.MOST_TABLES):
+        some = tables[first : first + relations.MOST_TABLES]
+        facts, _ = await application.ask(partial(relations.facts, names=some), seconds=relations.SECONDS)
+        found |= facts.relations
+    return found
 
 
 async def built(database: Database, service: str | None, fingerprint: str | None = None) -> list[Built]:
