@@ -154,3 +154,20 @@ async def test_the_path_that_a_url_names_stays(database_url: str, explaining: st
     execute(database_url, *TENANTS)
     named = f"{explaining}?search_path=shop"
     assert (await Explainer(database_url, named).explain("SELECT in_shop FROM orders")).plan is not None
+
+
+async def test_a_plan_is_that_of_the_settings_of_the_applications_role(
+    superuser_url: str, database_url: str, explaining: str
+) -> None:
+    execute(database_url, "CREATE TABLE orders (id int PRIMARY KEY, at date)")
+    database = database_url.rpartition("/")[2]
+    for setting in ("enable_seqscan = on", "DateStyle = 'ISO, DMY'", "statement_timeout = '1min'"):
+        execute(superuser_url, f"ALTER ROLE app IN DATABASE {database} SET {setting}")
+    execute(superuser_url, f"ALTER ROLE app IN DATABASE {database} SET enable_seqscan = off")
+    text = "SELECT * FROM orders WHERE at > '31/12/2026'::date"
+    explained = await Explainer(database_url, explaining).explain(text)
+    assert explained.plan is not None, explained
+    assert explained.plan["Settings"]["enable_seqscan"] == "off"
+    endless = "SELECT count(*) FROM generate_series(1, 10000000000) a"
+    cut = await Explainer(database_url, explaining).explain(endless, analyze=True, seconds=0.5)
+    assert cut.sqlstate == "57014", "the bounds are ours"

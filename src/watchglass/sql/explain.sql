@@ -40,11 +40,30 @@ FROM coalesce(
     $2::text
 ) AS path;
 
+-- name: explain_settings
+-- What else a role ($1) has set for itself that plans, or the meaning of constants, depend on.
+-- https://www.postgresql.org/docs/current/runtime-config-query.html
+SELECT DISTINCT ON (name) name, value
+FROM (
+    SELECT split_part(setting, '=', 1) AS name, substr(setting, position('=' IN setting) + 1) AS value, setdatabase
+    FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS setting
+    WHERE setrole = (SELECT oid FROM pg_roles WHERE rolname = $1::name)
+        AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+) AS own
+WHERE name ~ '^(enable_|geqo|jit)|_(cost|collapse_limit)$' OR name IN (
+    'DateStyle', 'IntervalStyle', 'TimeZone', 'constraint_exclusion', 'cursor_tuple_fraction', 'effective_cache_size',
+    'effective_io_concurrency', 'hash_mem_multiplier', 'max_parallel_workers_per_gather', 'min_parallel_index_scan_size',
+    'min_parallel_table_scan_size', 'parallel_leader_participation', 'plan_cache_mode', 'recursive_worktable_factor',
+    'work_mem'
+)
+ORDER BY name, setdatabase DESC;
+
 -- name: explain_as_applied
--- Find tables and functions as the application does, and plan as the role does, until the end of the transaction.
-SELECT
-    pg_catalog.set_config('search_path', $1::pg_catalog.text, true),
-    pg_catalog.set_config('jit', $2::pg_catalog.text, true);
+-- Have the settings of these names ($1) and values ($2) until the end of the transaction.
+SELECT pg_catalog.set_config(name, value, true)
+FROM ROWS FROM (
+    pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])
+) AS settings (name, value);
 
 -- name: explain_generic
 -- Plan what is executed by name without a look at its parameters, until the end of the transaction.

@@ -68,12 +68,12 @@ class Explained:
 class Explainer:
     """Explains statements of one database, one at a time, as `role_dsn`'s role or else as the application's.
 
-    Either way names are found as the application's role finds them.
+    Either way names are found, and plans made, by the settings of the application's role.
     """
 
     def __init__(self, dsn: str, role_dsn: str | None = None) -> None:
         self._dsn = role_dsn or dsn
-        self._finds_as = unquote(urlsplit(dsn).username or "") if role_dsn else ""
+        self._plans_as = unquote(urlsplit(dsn).username or "") if role_dsn else ""
         self.may_analyze = role_dsn is not None
         self._lock = asyncio.Lock()
 
@@ -99,7 +99,7 @@ class Explainer:
             return Explained(how, refusal=why)
         with as_own_work():
             async with self._lock, self._connected() as connection:
-                return await _explain(connection, text, arguments, how, seconds, around, self._finds_as)
+                return await _explain(connection, text, arguments, how, seconds, around, self._plans_as)
 
     def _why_not(self, text: str, arguments: Sequence[Any] | None, needed: int, analyze: bool) -> str | None:
         if analyze and not self.may_analyze:
@@ -130,7 +130,7 @@ async def _explain(
     how: How,
     seconds: float,
     around: Around | None,
-    finds_as: str,
+    plans_as: str,
 ) -> Explained:
     """All in one transaction, so that it is one server connection behind pgbouncer."""
     watchdog = asyncio.get_running_loop().call_later(seconds + 2.0, connection.terminate)
@@ -148,9 +148,9 @@ async def _explain(
             if refused is not None:
                 return Explained(how, refusal=refused, server_version=version)
             try:
-                path = await _search_path(connection, row, finds_as)
+                settings = await _settings(connection, row, plans_as)
                 async with around(connection) if around else nullcontext():
-                    await connection.execute(queries["explain_as_applied"], path, row["jit"])
+                    await connection.execute(queries["explain_as_applied"], list(settings), list(settings.values()))
                     how, plan = await _plan(connection, text, arguments, how)
             finally:
                 await connection.execute(queries["explain_unlock"])
@@ -163,12 +163,17 @@ async def _explain(
         watchdog.cancel()
 
 
-async def _search_path(connection: Connection, bounds: asyncpg.Record, finds_as: str) -> str:
-    """The application's: what its role has, unless the URL of this connection names another."""
-    own = str(bounds["search_path"])
-    if not finds_as or bounds["path_source"] == "client":
+async def _settings(connection: Connection, bounds: asyncpg.Record, plans_as: str) -> dict[str, str]:
+    """What plans depend on, as the application has it: its role's, but for a path that this connection's URL names."""
+    own = {"search_path": str(bounds["search_path"]), "jit": str(bounds["jit"])}
+    if not plans_as:
         return own
-    return str(await connection.fetchval(sql.load("explain")["explain_path"], finds_as, own))
+    queries = sql.load("explain")
+    of_role = {row["name"]: row["value"] for row in await connection.fetch(queries["explain_settings"], plans_as)}
+    if bounds["path_source"] == "client":
+        return own | of_role
+    path = await connection.fetchval(queries["explain_path"], plans_as, own["search_path"])
+    return own | of_role | {"search_path": str(path)}
 
 
 @asynccontextmanager
