@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -251,6 +251,19 @@ async def test_a_statement_that_was_not_executed_is_said_so(
         assert (await api.get(f"{PATH}/{strange}")).status_code == 404
 
 
+async def test_a_statement_that_is_summed_up_in_two_ways_is_one_row_of_the_card(
+    api: httpx.AsyncClient, process: Start, now: float
+) -> None:
+    def act(recorder: Recorder) -> None:
+        for summary, error in (("SELECT books", None), ("SELECT books authors", "57014")):
+            values = ("postgresql", "SELECT", summary, sql_shape(SENT), None, error)
+            recorder.histogram(meters.DB_CLIENT_OPERATION_DURATION, values).record(1.0)
+
+    await process(now - HOUR).live(now - HOUR, now, act)
+    [row] = (await api.get("/api/monitoring/cards/slow_statements")).json()["statements"]
+    assert (row["fingerprint"], row["calls"], row["errors"]) == (fingerprint(SENT), 120, 60)
+
+
 async def test_the_card_of_slow_statements_has_the_same_fingerprint(
     api: httpx.AsyncClient, process: Start, now: float
 ) -> None:
@@ -282,3 +295,28 @@ async def test_a_changed_plan_and_open_advice_mark_a_statement_by_any_of_its_nam
     assert books["plan_change"] == "A sequential scan." and books["open_advice"] == 2
     assert datetime.fromisoformat(books["plan_changed_at"]).timestamp() == now - 60
     assert (elsewhere["plan_change"], elsewhere["plan_changed_at"], elsewhere["open_advice"]) == (None, None, 0)
+
+
+async def test_a_statement_s_time_is_told_over_the_window(
+    api: httpx.AsyncClient, process: Start, now: float, known: None
+) -> None:
+    one = process(now - HOUR)
+
+    def quiet(recorder: Recorder) -> None:
+        sent(recorder, SENT, 0.5)
+
+    def worse(recorder: Recorder) -> None:
+        quiet(recorder)
+        counted(recorder, ELSEWHERE, 10, 5.0)
+
+    await one.live(now - HOUR, now - HOUR / 2, quiet)
+    await one.live(now - HOUR / 2, now, worse)
+    elsewhere, books = (await ask(api))["statements"]
+    assert elsewhere["side"] == "server" and elsewhere["time"]["spark"] == [0.0] * 15 + [10.0] * 15
+    assert books["side"] == "client" and books["time"]["spark"] == [1.0] * 30
+    brief = await ask(api, start=iso(now - 180), end=iso(now))
+    assert brief["statements"][0]["time"]["spark"] is None
+
+
+def iso(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat().replace("+00:00", "Z")
