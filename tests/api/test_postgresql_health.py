@@ -335,3 +335,16 @@ async def test_a_replica_that_lost_its_primary_is_said(context: Made, postgres_s
             primary.stop()
             found = await until_said(ask, "replication", "bad")
     assert found["sentence"].startswith("This replica receives nothing")
+
+
+async def test_a_check_that_gets_no_answer_in_time_leaves_the_others_as_they_are(
+    context: Made, own_server: PostgreSQL, own_url: str
+) -> None:
+    async with asking(context, own_url) as ask, session(as_superuser(own_server, own_url)) as busy:
+        await busy.execute("BEGIN; LOCK TABLE pg_catalog.pg_stat_wal IN ACCESS EXCLUSIVE MODE")
+        answer = await ask()
+        await busy.execute("ROLLBACK")
+    found = {one["name"]: one for one in answer["checks"]}
+    assert found["checkpoints"]["state"] == "unknown"
+    assert found["checkpoints"]["sentence"].endswith("does not answer: a lock was not free in time.")
+    assert {found[name]["state"] for name in ("wraparound", "replication", "deadlocks", "growth")} == {"good"}
