@@ -81,6 +81,9 @@ async def test_a_plan_names_the_statement_as_pg_stat_statements_does(
     assert explained.plan is not None
     rows = await application.fetch("SELECT queryid FROM pg_stat_statements WHERE query = $1", text)
     assert explained.plan["Query Identifier"] in [row["queryid"] for row in rows]
+    for_any = await explainer.explain(text)
+    assert for_any.plan is not None
+    assert for_any.plan["Query Identifier"] == explained.plan["Query Identifier"]
 
 
 async def test_our_statements_are_marked(explainer: Explainer, application: asyncpg.Connection[asyncpg.Record]) -> None:
