@@ -18,6 +18,7 @@ from watchglass.api.series import total
 from watchglass.api.slow_statements import NO_STATEMENTS, P95
 from watchglass.api.statement_answers import Caller, ServerState, StatementRow, StatementsAnswer
 from watchglass.api.statement_sides import TEXT, Sides, Statement
+from watchglass.api.statement_trends import with_trends
 from watchglass.instrumentation.budget import POSTGRESQL
 from watchglass.store import statements as store
 
@@ -51,7 +52,7 @@ async def statements(asked: Asked, parameters: StatementsParameters) -> Statemen
         seconds=now.seconds,
         beyond_seconds=now.beyond_seconds,
         server=server,
-        statements=await _marked(asked, rows[: parameters.limit], now),
+        statements=await with_trends(asked, await _marked(asked, rows[: parameters.limit], now), now),
         more=max(0, len(rows) - parameters.limit),
     )
 

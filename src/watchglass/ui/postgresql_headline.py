@@ -29,7 +29,7 @@ EVIDENCE = 6
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is not as it should be. `link` is where it is seen: a part of this page, or a statement's page.
+    """What is not as it should be. `link` is where it is seen: a part of this page (#), or a page below /ui/monitoring.
 
     `of_pool`: it is the application's pool, not PostgreSQL. `of_now`: it is felt now; what is not has time.
     """
@@ -157,12 +157,17 @@ def _of_time(share: PostgresqlShare, than: str) -> Iterator[Finding]:
     if change.relative is None or change.relative >= RISE:
         how = format.compared(format.change(change, "s"), than)
         text = f"a request waits {words.duration(figure.value)} for PostgreSQL, {how}{_dearest(share)}"
-        yield Finding("warning", text, "#statements")
+        link = f"statements/{share.dearest.fingerprint}" if _is_telling(share) and share.dearest else "#statements"
+        yield Finding("warning", text, link)
 
 
 def _dearest(share: PostgresqlShare) -> str:
     most = share.dearest
-    return f"; {words.percent(most.share)} of that is {most.summary}" if most and most.share >= TELLING else ""
+    return f"; {words.percent(most.share)} of that is {most.summary}" if most and _is_telling(share) else ""
+
+
+def _is_telling(share: PostgresqlShare) -> bool:
+    return share.dearest is not None and share.dearest.share >= TELLING
 
 
 def _of_health(health: HealthChecksAnswer) -> Iterator[Finding]:

@@ -116,7 +116,10 @@ class PostgresqlPages:
             unknown.append("sessions")
         headline = postgresql_headline.view(now if self._is_asked() else None, share, checks, asked.than, unknown)
         view = postgresql.view(now)
-        return self._answer(request, "now", view=view, headline=headline, may_end=_may_end(request))
+        fixed = "end" in request.query_params
+        return self._answer(
+            request, "now", view=view, headline=headline, may_end=viewer(request).role == "admin", fixed=fixed
+        )
 
     async def statements(self, request: Request) -> Response:
         """Those of the window that the filter keeps."""
@@ -182,10 +185,6 @@ async def _soon(answer: Awaitable[T], name: str, unknown: list[str]) -> T | None
     except WatchglassError:
         unknown.append(name)
         return None
-
-
-def _may_end(request: Request) -> bool:
-    return viewer(request).role == "admin"
 
 
 def _window(request: Request) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -35,6 +36,9 @@ ACTIONS = {"cancel": "Cancel", "terminate": "Terminate"}
 ASKS = {"cancel": "Cancel the statement of session {pid}", "terminate": "Terminate session {pid}"}
 
 IDLE = "idle in transaction"
+
+_ROUTED = re.compile(r"[A-Z]+ /")
+"""An endpoint with a route; unmatched paths have no page of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ def session_view(name: str, one: Session, blockers: Blockers = NO_BLOCKERS) -> S
         who=_who(one),
         ours=one.ours,
         endpoint=one.endpoint or "",
-        endpoint_id=endpoint_id(one.endpoint) if one.endpoint else "",
+        endpoint_id=endpoint_id(one.endpoint) if one.endpoint and _ROUTED.match(one.endpoint) else "",
         trace_id=one.trace_id or "",
         request_ended=one.request_ended,
         process=_process(one),

@@ -9,7 +9,7 @@ from datetime import datetime
 from watchglass.api import words
 from watchglass.api.models import Missing
 from watchglass.api.statement_answers import ServerState, StatementRow, StatementsAnswer
-from watchglass.ui import format
+from watchglass.ui import drawing, format
 from watchglass.ui.levels import Level, latency_level
 from watchglass.ui.pages import WINDOW
 
@@ -81,6 +81,7 @@ class Row:
     share_text: str
     time: format.Quantity
     trend: str
+    spark: drawing.Spark | None
     trend_level: Level | None
     p95: format.Quantity
     p95_level: Level | None
@@ -138,6 +139,7 @@ def _row(one: StatementRow, slow: float) -> Row:
         share_text=words.percent(one.impact),
         time=format.quantity(one.seconds, "s"),
         trend="new" if one.is_new else format.change(one.time.change, "s"),
+        spark=drawing.spark(one.time.spark),
         trend_level=_trend_level(one),
         p95=format.of(one.p95),
         p95_level=latency_level(one.p95, slow),
