@@ -116,9 +116,11 @@ def _is_value(qual: Qual) -> bool:
 
 
 def _is_other(node: exp.Expr, alias: str, known: Mapping[str, Relation]) -> bool:
-    """Whether a condition asks something of the table that no index is thought of for."""
+    """Whether a condition asks more of the table than an index is thought of for; EXISTS is a join to PostgreSQL."""
     from sqlglot import exp
 
+    if isinstance((node.this if isinstance(node, exp.Not) else node).unnest(), exp.Exists):
+        return False
     listed = as_list(node, known)
     served = [qual for of, qual in ([listed] if listed else of_condition(node, known)) if of == alias]
     if served:
