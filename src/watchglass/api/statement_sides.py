@@ -1,8 +1,8 @@
 """The two sides of a statement: what the service's client measured, and what PostgreSQL counted, joined.
 
-They are joined by PostgreSQL's query identifier where a plan of a slow execution told it (`Query Identifier` of EXPLAIN
-VERBOSE, which is pg_stat_statements' `queryid`), else by the fingerprint of the text, and where that differs by what the
-two sides' texts have in common (`analysis.statement_keys`): PostgreSQL keeps no text of the client's with its literals.
+Texts with one fingerprint are one statement. Others are joined by PostgreSQL's query identifier, where the plan of a
+slow execution told it (`Query Identifier` of EXPLAIN VERBOSE, which is the `queryid` of pg_stat_statements), else by
+what the texts have in common (`analysis.statement_keys`): PostgreSQL's has not the literals that the client's has.
 """
 
 from __future__ import annotations
