@@ -194,7 +194,9 @@ async def test_an_admin_terminates_in_two_steps_and_is_written_down(client: http
             task = asyncio.create_task(other.execute("UPDATE orders SET n = 2 WHERE id = 1"))
             path = address(await waiting(client), pid, "terminate")
             asks = await client.get(path)
-            assert f"Terminate session {pid}?" in seen(asks.text) and "1 session wait" in seen(asks.text)
+            assert f"Terminate session {pid}?" in seen(asks.text) and "1 session waits" in seen(asks.text)
+            ranges = re.findall(r'<a href="(\?[^"]*range=6h[^"]*)" data-state', asks.text)
+            assert len(ranges) == 1 and "backend_start=" in ranges[0]
             assert not idle.is_closed()
             post = path.partition("?")[0]
             unguarded = await client.post(post, data=fields(asks.text) | {"csrf_token": "x"})

@@ -68,12 +68,13 @@ class EndingPages:
             request,
             "postgresql_confirm.html",
             page="postgresql",
+            link=link_of(request.query_params, (*WINDOW, "backend_start")),
             one=session_view("session", session),
             action=action,
             asks=ASKS[action].format(pid=pid),
             does=ACTIONS[action],
             means=MEANS[action],
-            frees=words.plural(waiters, "session") if waiters else "",
+            frees=_frees(waiters),
             backend_start=began.isoformat(),
         )
 
@@ -99,6 +100,11 @@ class EndingPages:
 
     def _refused(self, request: Request, status: int, told: str) -> Response:
         return self._site.notice(request, Notice(status, "Not ended", told))
+
+
+def _frees(waiters: int) -> str:
+    many = f"{words.plural(waiters, 'session')} {'waits' if waiters == 1 else 'wait'}"
+    return f"{many} because of it." if waiters else ""
 
 
 def _wanted(body: bytes) -> EndSession:
