@@ -96,6 +96,12 @@ async def test_a_lock_chain_names_the_endpoint_that_holds_it_and_leads_there(ser
         await expect(trace).to_have_attribute("href", re.compile(r"/ui/monitoring/traces/[0-9a-f]{32}"))
         await root(page).get_by_role("link", name="POST /orders/{order}").click()
         await page.wait_for_url(re.compile(r"/ui/monitoring/advanced\?.*endpoint="))
+        await page.go_back()
+        await shown(page)
+        await root(page).locator("a.to-trace").click()
+        await page.wait_for_url(re.compile(r"/ui/monitoring/traces/[0-9a-f]{32}"))
+        await page.wait_for_selector(LOADED, timeout=PATIENCE)
+        await expect(page.locator("main")).to_contain_text("POST /orders/{order}", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("script", [True, False])

@@ -163,6 +163,16 @@ def test_watchglass_s_own_sessions_are_counted_apart() -> None:
     assert running.more == "9 more, 2 of Watchglass's own"
 
 
+def test_no_more_is_sent_every_five_seconds_than_anybody_reads() -> None:
+    waiting = [session(number, waits_for=[1], seconds=9.0) for number in range(10, 110)]
+    tree = node(session(1), *(node(one) for one in waiting))
+    view = postgresql.view(now(locks=[tree], waiting=waiting, blocking=[session(1)], left_off={"waiting": 7}))
+    found = next(one for one in view.lists if one.name == "waiting")
+    assert (found.count, len(found.shown), len(found.rest), found.left_off) == (107, 6, 24, 77)
+    assert found.more == "101 more"
+    assert (len(view.locks[0].waiters), len(view.locks[0].rest), view.locks[0].more) == (3, 27, 70)
+
+
 def test_a_session_is_ended_by_when_it_began_and_only_a_running_one_is_cancelled() -> None:
     active = session_view("running", session(5))
     assert [(name, began) for name, _, began in active.endings] == [

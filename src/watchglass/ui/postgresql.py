@@ -9,7 +9,7 @@ from watchglass.api import words
 from watchglass.api.activity_answers import ActivityAnswer, ApplicationCount, Connections, Pool, Server
 from watchglass.ui import drawing, format
 from watchglass.ui.levels import RULES, Level
-from watchglass.ui.postgresql_sessions import LISTS, Blockers, NodeView, SessionsView, node_view, sessions_view
+from watchglass.ui.postgresql_sessions import LISTS, MOST, Blockers, NodeView, SessionsView, node_view, sessions_view
 
 STATES = {
     "active": "active",
@@ -90,8 +90,8 @@ def view(answer: ActivityAnswer) -> NowView:
         away=answer.server is None,
         connections=connections_view(answer.connections) if answer.connections else None,
         lists=lists,
-        locks=[node_view(one, blockers) for one in answer.locks],
-        locks_left_off=left_off.get("locks", 0),
+        locks=[node_view(one, blockers) for one in answer.locks[:MOST]],
+        locks_left_off=left_off.get("locks", 0) + sum(1 + one.waiters_total for one in answer.locks[MOST:]),
         pools=[_pool(number, one) for number, one in enumerate(answer.pool)],
         pools_left_off=left_off.get("pool", 0),
         pool_window=words.duration(answer.pool_window_seconds),

@@ -24,6 +24,9 @@ SHOWN = 6
 BENEATH = 3
 """Sessions that are seen at once beneath one of the lock tree."""
 
+MOST = 30
+"""Sessions of a list, or beneath one of the tree, that are on the page at all: it is sent every five seconds."""
+
 LISTS = {
     "blocking": ("Blocking", "hold locks that others wait for"),
     "waiting": ("Waiting", "wait for a lock"),
@@ -93,7 +96,7 @@ class SessionsView:
 class NodeView:
     """A session of the lock tree. `lock` says what it waits for; `holds_up` how many wait because of it.
 
-    `rest` of those beneath it opens on demand: those that hold up others are seen first.
+    `rest` of those beneath it opens on demand: those that hold up others are seen first. `more` are not on the page.
     """
 
     session: SessionView
@@ -101,6 +104,7 @@ class NodeView:
     holds_up: str
     waiters: list[NodeView]
     rest: list[NodeView]
+    more: int
     cut: bool
 
 
@@ -115,7 +119,7 @@ class Blockers:
     def of(cls, blocking: Sequence[Session], forest: Sequence[LockNode]) -> Blockers:
         """A session that waits for nobody is as bad as the longest wait beneath it."""
         levels = {root.session.pid: level for root in forest if (level := _wait_level(longest_wait(root)))}
-        return cls(frozenset(one.pid for one in blocking), levels)
+        return cls(frozenset(one.pid for one in [one for one in blocking if not one.ours][:MOST]), levels)
 
 
 NO_BLOCKERS = Blockers()
@@ -129,13 +133,14 @@ def longest_wait(root: LockNode) -> float:
 def sessions_view(name: str, sessions: Sequence[Session], left_off: int, blockers: Blockers) -> SessionsView:
     """One list; what Watchglass itself does is the last of it, and opens below."""
     title, what = LISTS[name]
-    views = [session_view(name, one, blockers) for one in sessions]
-    others, ours = [one for one in views if not one.ours], [one for one in views if one.ours]
-    rest = [*others[SHOWN:], *ours]
+    others, ours = [one for one in sessions if not one.ours], [one for one in sessions if one.ours]
+    left_off += len(others[MOST:])
+    views = [session_view(name, one, blockers) for one in (*others[:MOST], *ours)]
+    rest = views[SHOWN:] if len(others) > SHOWN else views[len(others) :]
     more = f"{len(rest) + left_off:,} more" if len(rest) + left_off > len(ours) else ""
     more += f"{', ' if more else ''}{len(ours)} of Watchglass's own" if ours else ""
-    name, count = name.replace("_", "-"), len(others) + left_off
-    return SessionsView(name, title, what, count, others[:SHOWN], rest, more, left_off)
+    name, count = name.replace("_", "-"), len(others[:MOST]) + left_off
+    return SessionsView(name, title, what, count, views[: len(views) - len(rest)], rest, more, left_off)
 
 
 def session_view(name: str, one: Session, blockers: Blockers = NO_BLOCKERS) -> SessionView:
@@ -171,12 +176,13 @@ def node_view(node: LockNode, blockers: Blockers, path: str = "lock") -> NodeVie
     """A session of the tree with those beneath it; `path` keeps one that stands in it twice apart."""
     view = session_view(path, node.session, blockers)
     waiters = sorted(node.waiters, key=lambda one: -one.waiters_total)
-    beneath = [node_view(one, blockers, f"{path}-{node.session.pid}") for one in waiters]
+    beneath = [node_view(one, blockers, f"{path}-{node.session.pid}") for one in waiters[:MOST]]
     wanted = " on ".join(part for part in (node.mode, node.on) if part)
     waited = f" {words.duration(node.seconds)}" if node.seconds is not None else ""
     lock = f"has waited{waited} for {wanted}" if wanted else ""
     holds_up = f"holds up {words.plural(node.waiters_total, 'session')}" if node.waiters_total else ""
-    return NodeView(view, lock, holds_up, beneath[:BENEATH], beneath[BENEATH:], node.cut)
+    more = max(0, len(waiters) - MOST)
+    return NodeView(view, lock, holds_up, beneath[:BENEATH], beneath[BENEATH:], more, node.cut)
 
 
 def level_of(one: Session) -> Level | None:
