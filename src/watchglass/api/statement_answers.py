@@ -199,5 +199,5 @@ class StatementAnswer(Answer):
     plans: list[PlanSummary]
     plan_changes: list[PlanChange]
     advice: list[AdvisedBefore]
-    parameters: list[str] = []
-    parameters_at: datetime | None = None
+    parameters: list[str]
+    parameters_at: datetime | None
