@@ -94,6 +94,31 @@ async def test_a_terminated_session_gives_up_its_locks(shop: str, client: httpx.
 
 
 @pytest.mark.parametrize("how", ["cancel", "terminate"])
+async def test_a_session_that_ends_meanwhile_is_not_said_to_have_been_told(
+    shop: str,
+    client: httpx.AsyncClient,
+    sleeper: tuple[Any, asyncio.Task[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    one, (connection, task) = await running(client), sleeper
+    before = store.session
+
+    async def found(database: Database, pid: int) -> store.Found:
+        seen = await before(database, pid)
+        connection.terminate()
+        execute(shop, f"SELECT pg_terminate_backend({pid}, 30000)")
+        await asyncio.wait([task])
+        return seen
+
+    monkeypatch.setattr(store, "session", found)
+    assert (await end(client, how, one)).json() == {
+        "done": False,
+        "told": f"There is no session {one['pid']} any more.",
+    }
+
+
+@pytest.mark.parametrize("how", ["cancel", "terminate"])
 async def test_another_session_that_has_got_the_number_lives_on(
     shop: str, client: httpx.AsyncClient, sleeper: tuple[Any, asyncio.Task[Any]], how: str
 ) -> None:

@@ -159,3 +159,13 @@ async def test_what_has_no_plan_to_ask_for_and_our_own_work_are_not_captured(
     with as_own_work():
         await connection.fetch(SLOW, 3)
     assert instrumented.take() == []
+
+
+async def test_what_many_rows_of_parameters_had_is_not_taken_for_those_of_one(
+    connection: asyncpg.Connection[asyncpg.Record], instrumented: SlowCaptures
+) -> None:
+    await connection.execute("CREATE TEMP TABLE items (id int, name text)")
+    slow = "UPDATE items SET name = $2 FROM pg_sleep(0.1) WHERE id = $1"
+    await connection.executemany(slow, [(1, "a"), (2, "b")])
+    (captured,) = instrumented.take()
+    assert (captured.text, captured.arguments, captured.shapes) == (slow, None, [])

@@ -268,6 +268,16 @@ def test_an_answer_that_says_it_failed_is_grouped_by_its_endpoint() -> None:
     assert [trace.error_group for trace in kept.traces] == groups
 
 
+def test_who_is_told_of_a_request_that_ended_knows_the_group_of_its_error() -> None:
+    told: list[str | None] = []
+    tail = Tail(Settings(), Recorder(), lambda trace: None, None, lambda request: told.append(request.error_group))
+    request = Request(1, 2, None, True, 600.0, "GET")
+    request.end, request.route, request.error, request.status = 600.1, "/a", "500", 500
+    tail.ended(request, 0.1, http_scope("/a"))
+    assert request.error_group is not None
+    assert told == [request.error_group]
+
+
 def test_a_trace_is_made_of_the_request_and_its_children() -> None:
     request = Request(0xAB, 0xCD, 0xEF, True, 5.0, "GET")
     request.end, request.route, request.status = 5.5, "/items/{item}", 200

@@ -171,3 +171,13 @@ async def test_a_plan_is_that_of_the_settings_of_the_applications_role(
     endless = "SELECT count(*) FROM generate_series(1, 10000000000) a"
     cut = await Explainer(database_url, explaining).explain(endless, analyze=True, seconds=0.5)
     assert cut.sqlstate == "57014", "the bounds are ours"
+
+
+async def test_what_only_a_superuser_may_set_is_left_as_it_is(
+    superuser_url: str, database_url: str, explaining: str
+) -> None:
+    for setting in ("jit_dump_bitcode = off", "nobody.knows_this_cost = 1", "enable_seqscan = off"):
+        execute(superuser_url, f"ALTER ROLE app IN DATABASE {database_url.rpartition('/')[2]} SET {setting}")
+    explained = await Explainer(database_url, explaining).explain("SELECT 1")
+    assert explained.plan is not None, explained
+    assert explained.plan["Settings"]["enable_seqscan"] == "off"

@@ -47,7 +47,8 @@ async def end(context: Context, who: Visitor, pid: int, how: How, wanted: EndSes
     ending = await _ENDS[how](database, pid, wanted.backend_start)
     if ending.forbidden:
         return EndedAnswer(done=False, told=NOT_ALLOWED.format(role=found.server["quoted_role"]))
-    return EndedAnswer(done=ending.done, told=(DONE if ending.done else NOT_DONE)[how].format(pid=pid))
+    told = DONE[how] if ending.done else NOT_DONE[how] if ending.told else GONE
+    return EndedAnswer(done=ending.done, told=told.format(pid=pid))
 
 
 def _why_not(pid: int, session: Row | None, server: Row, wanted: EndSession, how: How) -> str | None:

@@ -10,7 +10,16 @@ from typing import Any
 from asyncpg.protocol.protocol import Protocol as AsyncpgProtocol
 
 from watchglass.guard import caught, own_work
-from watchglass.instrumentation.asyncpg_rounds import Execution, Fetch, Observer, Preparation, Rounds, Script, since
+from watchglass.instrumentation.asyncpg_rounds import (
+    Execution,
+    Executions,
+    Fetch,
+    Observer,
+    Preparation,
+    Rounds,
+    Script,
+    since,
+)
 from watchglass.instrumentation.operations import Operation
 from watchglass.instrumentation.request import current_request
 
@@ -23,7 +32,7 @@ KINDS: dict[str, type[Round]] = {
     "prepare": Preparation,
     "bind": Execution,
     "bind_execute": Execution,
-    "bind_execute_many": Execution,
+    "bind_execute_many": Executions,
     "execute": Fetch,
     "query": Script,
     "copy_in": Script,

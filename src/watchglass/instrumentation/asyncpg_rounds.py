@@ -161,6 +161,16 @@ class Execution:
             protocol.cursors[self.portal] = Cursor(self.operation, self.start, self.observer.clock())
 
 
+class Executions(Execution):
+    """A statement for many rows of parameters (`executemany`): those of one of them are not its own."""
+
+    __slots__ = ()
+
+    def __init__(self, protocol: Rounds, observer: Observer, arguments: Arguments) -> None:
+        super().__init__(protocol, observer, arguments)
+        self.values = None
+
+
 class Fetch:
     """More rows of an open cursor."""
 

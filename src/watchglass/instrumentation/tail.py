@@ -18,7 +18,7 @@ from watchglass.instrumentation import attributes
 from watchglass.instrumentation.allowance import GROUP_IS_FULL, Allowance
 from watchglass.instrumentation.error_groups import ErrorGroups, counted
 from watchglass.instrumentation.recorder import Recorder
-from watchglass.instrumentation.request import Child, Request, new_span_id
+from watchglass.instrumentation.request import Child, ChildFields, Request, new_span_id
 from watchglass.instrumentation.slowness import Slowness
 from watchglass.records import SpanRecord, Trace
 from watchglass.settings import Settings
@@ -39,6 +39,7 @@ _RANDOM_BITS = (1 << 56) - 1
 _FASTEST, _FASTEST_SECONDS = -9, 2.0**-9
 """All below two milliseconds is one band, what is above has one per power of two."""
 
+_TEXT = "db.query.text"
 _CONNECTION = 1 << 10
 """The band of connections, which have no duration."""
 
@@ -87,9 +88,14 @@ class Tail:
     def ended(self, request: Request, seconds: float | None, scope: Mapping[str, Any]) -> None:
         """Decide on a request that took `seconds`, None for a connection; offer its trace if it is kept."""
         self._seen.add()
-        if self._ended_too is not None:
-            request.path, request.span = scope["path"], None
-            self._ended_too(request)
+        try:
+            self._decide(request, seconds, scope)
+        finally:
+            if self._ended_too is not None:  # last, for its group of errors is known by now
+                request.path, request.span = scope["path"], None
+                self._ended_too(request)
+
+    def _decide(self, request: Request, seconds: float | None, scope: Mapping[str, Any]) -> None:
         minute = request.end // _MINUTE
         if minute > self._minute:
             self._minute = minute
@@ -131,7 +137,7 @@ class Tail:
         if reason is None:
             return None
         self._considered += 1
-        weight = 2_000 + sum(map(_weight, request.children))
+        weight = 2_000 + sum(map(_weight, request.client_work))
         refused = self._allowance.take(reason, (request.method, request.route), request.error_group, weight)
         if refused is not None:
             self._recorder.counter(meters.TRACES_DROPPED, (refused,)).add()
@@ -155,9 +161,12 @@ class _Endpoint:
         self.bands: set[int] = set()
 
 
-def _weight(child: Child) -> int:
+def _weight(child: ChildFields) -> int:
     """The bytes of a span, about: the text of its statement is most of a long one."""
-    return 1_000 + max(500, len(child.attributes.get("db.query.text") or ""))
+    attributes = child[3]
+    names = attributes[::2]
+    text = attributes[2 * names.index(_TEXT) + 1] if _TEXT in names else None
+    return 1_000 + max(500, len(text or ""))
 
 
 def trace_of(request: Request, scope: Mapping[str, Any], reason: str, seconds: float | None = None) -> Trace:

@@ -41,7 +41,7 @@ FROM coalesce(
 ) AS path;
 
 -- name: explain_settings
--- What else a role ($1) has set for itself that plans, or the meaning of constants, depend on.
+-- What else a role ($1) has set for itself that plans, or the meaning of constants, depend on, and that anybody may set.
 -- https://www.postgresql.org/docs/current/runtime-config-query.html
 SELECT DISTINCT ON (name) name, value
 FROM (
@@ -50,11 +50,13 @@ FROM (
     WHERE setrole = (SELECT oid FROM pg_roles WHERE rolname = $1::name)
         AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
 ) AS own
-WHERE name ~ '^(enable_|geqo|jit)|_(cost|collapse_limit)$' OR name IN (
-    'DateStyle', 'IntervalStyle', 'TimeZone', 'constraint_exclusion', 'cursor_tuple_fraction', 'effective_cache_size',
-    'effective_io_concurrency', 'hash_mem_multiplier', 'max_parallel_workers_per_gather', 'min_parallel_index_scan_size',
-    'min_parallel_table_scan_size', 'parallel_leader_participation', 'plan_cache_mode', 'recursive_worktable_factor',
-    'work_mem'
+WHERE EXISTS (SELECT FROM pg_settings AS here WHERE here.name = own.name AND here.context = 'user') AND (
+    name ~ '^(enable_|geqo|jit)|_(cost|collapse_limit)$' OR name IN (
+        'DateStyle', 'IntervalStyle', 'TimeZone', 'constraint_exclusion', 'cursor_tuple_fraction',
+        'effective_cache_size', 'effective_io_concurrency', 'hash_mem_multiplier', 'max_parallel_workers_per_gather',
+        'min_parallel_index_scan_size', 'min_parallel_table_scan_size', 'parallel_leader_participation',
+        'plan_cache_mode', 'recursive_worktable_factor', 'work_mem'
+    )
 )
 ORDER BY name, setdatabase DESC;
 

@@ -58,10 +58,11 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What came of asking PostgreSQL to end something: `done`, or `forbidden`, or neither, where nobody was there."""
+    """What came of asking PostgreSQL to end something: `done`, or `forbidden`; not `told` where nobody was there."""
 
     done: bool = False
     forbidden: bool = False
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ async def _end(database: Database, query: str, *arguments: Any) -> Ending:
             rows = await fetch(query, *arguments)
         except asyncpg.InsufficientPrivilegeError:
             return Ending(forbidden=True)
-        return Ending(done=bool(rows and rows[0]["done"]))
+        return Ending(done=bool(rows and rows[0]["done"]), told=bool(rows))
 
     return await database.ask(send, seconds=SECONDS, readonly=False)
 
