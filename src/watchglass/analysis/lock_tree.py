@@ -48,9 +48,9 @@ def forest(waits: Waits, deepest: int = DEEPEST, most: int = MOST) -> list[Node]
         if pid not in parents:
             roots.append(_in_circle(pid, waits))
             _spread(roots[-1:], behind, parents)
-    planting = _Planting(behind, parents, set(roots), deepest, most)
-    totals = {root: len(_all_behind(root, behind)) for root in roots}
-    return [planting.node(root, 0) for root in sorted(roots, key=lambda root: -totals[root])]
+    totals = _Behind(behind, waits)
+    planting = _Planting(behind, totals, parents, set(roots), deepest, most)
+    return [planting.node(root, 0) for root in sorted(roots, key=lambda root: -totals.number(root))]
 
 
 def _spread(roots: Iterable[int], behind: Mapping[int, Sequence[int]], parents: dict[int, int]) -> None:
@@ -76,14 +76,36 @@ def _in_circle(pid: int, waits: Waits) -> int:
     return pid
 
 
-def _all_behind(pid: int, behind: Mapping[int, Sequence[int]]) -> set[int]:
-    found: set[int] = set()
-    left = [pid]
-    while left:
-        new = set(behind.get(left.pop(), ())) - found
-        found |= new
-        left += new
-    return found - {pid}
+class _Behind:
+    """How many wait for each, and for those beneath it: each a bit, for where all wait for all there are many ways."""
+
+    def __init__(self, behind: Mapping[int, Sequence[int]], waits: Iterable[int]) -> None:
+        self._behind = behind
+        self._bits: dict[int, int] = {}
+        self._known: dict[int, int] = {}
+        for pid in reversed(list(waits)):  # those that fewest wait for first, which the others are made of
+            self.number(pid)
+
+    def number(self, pid: int) -> int:
+        if pid not in self._known:
+            self._known[pid] = self._all(pid)
+        return (self._known[pid] & ~self._bit(pid)).bit_count()
+
+    def _bit(self, pid: int) -> int:
+        return self._bits.setdefault(pid, 1 << len(self._bits))
+
+    def _all(self, pid: int) -> int:
+        found, left = 0, [pid]
+        while left:
+            at = left.pop()
+            if at in self._known:
+                found |= self._known[at]
+                continue
+            for waiter in self._behind.get(at, ()):
+                if not found & self._bit(waiter):
+                    found |= self._bit(waiter)
+                    left.append(waiter)
+        return found
 
 
 class _Planting:
@@ -92,12 +114,13 @@ class _Planting:
     def __init__(
         self,
         behind: Mapping[int, Sequence[int]],
+        totals: _Behind,
         parents: Mapping[int, int],
         roots: set[int],
         deepest: int,
         most: int,
     ) -> None:
-        self._behind, self._parents, self._roots = behind, parents, roots
+        self._behind, self._totals, self._parents, self._roots = behind, totals, parents, roots
         self._deepest, self._room = deepest, most
 
     def node(self, pid: int, depth: int) -> Node:
@@ -111,5 +134,5 @@ class _Planting:
                 waiters.append(self.node(waiter, depth + 1))
             elif pid in self._roots or waiter in self._roots:
                 self._room -= 1
-                waiters.append(Node(waiter, total=len(_all_behind(waiter, self._behind)), cut=True))
-        return Node(pid, tuple(waiters), len(_all_behind(pid, self._behind)), cut)
+                waiters.append(Node(waiter, total=self._totals.number(waiter), cut=True))
+        return Node(pid, tuple(waiters), self._totals.number(pid), cut)
