@@ -69,18 +69,18 @@ def _check(one: HealthCheck) -> CheckView:
         word=WORDS[one.state],
         value=None if one.value is None else quantity(one.value, one.unit),
         spark=drawing.spark(values),
-        trend=_trend(values, one.trend_unit),
-        basis=one.basis if one.basis and one.basis not in one.sentence else "",
+        trend=_trend(values, one.trend_unit, "in a week" if one.name == "growth" else "in this window"),
+        basis=one.basis if one.basis and one.value is not None and one.basis not in one.sentence else "",
         columns=one.columns,
         rows=[[cell(row.get(column.key), column.unit) for column in one.columns] for row in one.rows],
     )
 
 
-def _trend(values: list[float | None], unit: str | None) -> str:
+def _trend(values: list[float | None], unit: str | None, over: str) -> str:
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return ""
-    return f"From {quantity(known[0], unit)} to {quantity(known[-1], unit)} in this window"
+    return f"From {quantity(known[0], unit)} to {quantity(known[-1], unit)} {over}"
 
 
 def quantity(value: float, unit: str | None) -> format.Quantity:
