@@ -80,6 +80,16 @@ async def until_said(ask: Callable[..., Any], name: str, *states: str) -> Any:
     raise AssertionError(found)
 
 
+async def until_command(ask: Callable[..., Any], name: str, part: str) -> Any:
+    """The check, as soon as it says to run this: settings are read anew a little late."""
+    for _ in range(300):
+        found = await ask(name)
+        if part in (found["command"] or ""):
+            return found
+        await asyncio.sleep(0.2)
+    raise AssertionError(found)
+
+
 @asynccontextmanager
 async def session(dsn: str) -> AsyncIterator[Connection]:
     connection = await asyncpg.connect(dsn)
@@ -243,6 +253,15 @@ async def test_checkpoints_that_are_requested_all_the_time_are_said(
     assert "max_wal_size (1 GB) was full" in found["sentence"]
     assert re.fullmatch(r"ALTER SYSTEM SET max_wal_size = '\d+GB'; SELECT pg_reload_conf\(\);", found["command"])
     assert found["rows"][0]["requested"] == 12
+    larger = ("ALTER SYSTEM SET max_wal_size = '100GB'", "SELECT pg_reload_conf()")
+    usual = ("ALTER SYSTEM RESET max_wal_size", "SELECT pg_reload_conf()")
+    async with asking(context, own_url) as ask:
+        execute(own_server.superuser_url, *larger)
+        try:
+            await until_command(ask, "checkpoints", "SET max_wal_size = '256GB'")
+        finally:
+            execute(own_server.superuser_url, *usual)
+        await until_command(ask, "checkpoints", "SET max_wal_size = '2GB'")
 
 
 async def test_sorts_that_spill_are_said_with_the_memory_they_would_need(context: Made, own_url: str) -> None:

@@ -14,6 +14,7 @@ from support.databases import execute
 from support.past import Process
 from support.pipelines import fetch
 from watchglass import meters
+from watchglass.demo import servers as demo
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.jobs.postgresql import PostgreSQL
 from watchglass.jobs.readings import Readings
@@ -136,6 +137,28 @@ async def test_statements_that_spilled_are_named(
     assert found["state"] == "bad"
     assert found["command"] == "ALTER ROLE app SET work_mem = '1024MB';"
     assert found["rows"] == [{"statement": None, "fingerprint": fingerprint, "bytes": 10 * GIGABYTE}]
+
+
+async def test_no_less_memory_is_advised_than_a_role_has(
+    api: httpx.AsyncClient, process: Start, store_url: str, now: float, postgres_server: demo.PostgreSQL
+) -> None:
+    one, database = process(now - HOUR), store_url.rpartition("/")[2]
+
+    def hash_batches(recorder: Recorder) -> None:
+        recorder.gauge(meters.POSTGRESQL_DB_SIZE).set(GIGABYTE)
+        recorder.counter(meters.POSTGRESQL_TEMP_FILES).add(10_000)
+        recorder.counter(meters.POSTGRESQL_TEMP_IO).add(GIGABYTE)
+
+    await one.live(now - 600, now, hash_batches)
+    assert (await ask(api, "temporary_files"))["command"] == "ALTER ROLE app SET work_mem = '8MB';"
+    for has, command in (("64MB", "ALTER ROLE app SET work_mem = '128MB';"), ("1GB", None)):
+        execute(
+            postgres_server.superuser_url,
+            f"ALTER ROLE app IN DATABASE {database} SET work_mem = '{has}'",
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity "
+            f"WHERE datname = '{database}' AND application_name = 'watchglass health'",
+        )
+        assert (await ask(api, "temporary_files"))["command"] == command
 
 
 async def test_cache_hits_are_those_of_the_window(api: httpx.AsyncClient, process: Start, now: float) -> None:

@@ -48,6 +48,9 @@ SPILLED: Final = 100 * 1024**2
 MANY_DEADLOCKS: Final = 10
 """An hour from which on they are bad: each of them ended somebody's transaction."""
 
+MOST_MEMORY: Final = 1_024
+"""Megabytes of work_mem that are advised at most."""
+
 DEADLOCK: Final = "40P01"
 HOUR: Final = 3600.0
 
@@ -129,6 +132,7 @@ async def temporary_files(on: Examination) -> HealthCheck:
         size = words.size(written.number)
         sentence = f"{count(files.number, 'temporary file')} of {size} in all were written {files.basis}."
     average = written.number / max(files.number, 1)
+    wanted = None if state == "good" else _wanted(average, on.server.work_mem)
     return check(
         "temporary_files",
         state,
@@ -136,7 +140,7 @@ async def temporary_files(on: Examination) -> HealthCheck:
         value=written.number,
         unit="By",
         basis=written.basis,
-        command=None if state == "good" else f"ALTER ROLE {on.server.role} SET work_mem = '{_wanted(average)}MB';",
+        command=f"ALTER ROLE {on.server.role} SET work_mem = '{wanted}MB';" if wanted else None,
         columns=OF_SPILLS,
         rows=await _spilling(on) if on.history else [],
         trend=written.trend,
@@ -192,12 +196,15 @@ def _read(one: Reads, block_size: int) -> dict[str, Cell]:
     }
 
 
-def _wanted(average: float) -> int:
-    """Megabytes of work_mem that would have held it: sorted in memory, rows take about twice what they take on disk."""
+def _wanted(average: float, has: int) -> int | None:
+    """Megabytes of work_mem that would have held it: sorted in memory, rows take about twice what they take on disk.
+
+    More than there are in any case, for a hash has many small files; None where that is more than a role should have.
+    """
     megabytes = 4
-    while megabytes * 1024**2 < 2 * average and megabytes < 1024:
+    while megabytes < MOST_MEMORY and (megabytes * 1024**2 < 2 * average or megabytes * 1024**2 <= has):
         megabytes *= 2
-    return megabytes
+    return megabytes if megabytes * 1024**2 > has else None
 
 
 def _larger_memory(on: Examination, average: float) -> str:

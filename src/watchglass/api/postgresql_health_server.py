@@ -168,7 +168,7 @@ def _max_wal_size(on: Examination, wal: Wal) -> int:
     rate = wal.bytes / wal.seconds if wal.seconds else 0.0
     wanted = max(2.0 * on.server.max_wal_size, 2 * rate * on.server.checkpoint_seconds)
     found = GIGABYTE
-    while found < wanted and found < 64 * GIGABYTE:
+    while found < wanted and found < max(64 * GIGABYTE, 2 * on.server.max_wal_size):
         found *= 2
     return found
 
