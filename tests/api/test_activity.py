@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +249,34 @@ async def test_a_prepared_transaction_in_the_way_is_named(prepared_url: str) -> 
     assert (root["pid"], root["state"], root["user"]) == (0, "prepared transaction", "app")
     assert "ROLLBACK PREPARED 'move ''7''';" in root["why_not"]
     assert "behind a prepared transaction" in answer["sentence"]
+
+
+async def test_of_several_prepared_transactions_the_wrong_one_is_never_told_to_be_ended(prepared_url: str) -> None:
+    def prepared(name: str, statement: str) -> AbstractAsyncContextManager[asyncpg.Connection[asyncpg.Record]]:
+        return session(prepared_url, "BEGIN", statement, f"PREPARE TRANSACTION '{name}'")
+
+    ending = "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+    async def in_the_way(of: str, wait: str) -> str:
+        async with session(prepared_url) as waiting, asking(prepared_url) as client:
+            task = asyncio.create_task(waiting.execute(of))
+            answer = await until(client, lambda now: [one["wait"] for one in now["waiting"]] == [f"Lock: {wait}"])
+            await asyncio.to_thread(execute, prepared_url, ending)
+            await asyncio.wait([task])
+            return str(answer["locks"][0]["session"]["why_not"])
+
+    async with (
+        prepared("innocent", "CREATE TABLE aside (n int)"),
+        prepared("guilty", "UPDATE orders SET n = 1 WHERE id = 1"),
+    ):
+        assert "ROLLBACK PREPARED 'guilty';" in await in_the_way(
+            "UPDATE orders SET n = 2 WHERE id = 1", "transactionid"
+        )
+        told = await in_the_way("TRUNCATE orders", "relation")
+        assert "one of 2 prepared transactions" in told
+        assert "innocent" not in told
+    execute(prepared_url, "ROLLBACK PREPARED 'guilty'")
+    execute(prepared_url, "ROLLBACK PREPARED 'innocent'")
 
 
 async def test_without_the_database_it_says_why(shop: str, client: httpx.AsyncClient) -> None:

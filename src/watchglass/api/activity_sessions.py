@@ -18,6 +18,10 @@ UNKNOWN: Final = "unknown"
 """The state of a session that is hidden."""
 
 PREPARED_STATE: Final = "prepared transaction"
+SEVERAL: Final = (
+    "It is one of {prepared} prepared transactions, and PostgreSQL does not say which: see pg_prepared_xacts for the "
+    "one that was forgotten, and end it by ROLLBACK PREPARED."
+)
 OURS: Final = "It is Watchglass's own, and ends by itself."
 NOT_A_CLIENT: Final = "It is no client's but PostgreSQL's own: {kind}."
 HIDDEN: Final = "The role {role} does not see when it began, so that another might be ended. To see it: {grant}"
@@ -125,6 +129,8 @@ class Sessions:
         """A prepared transaction, which has no session."""
         if row is None:
             return _bare(0, "It is a prepared transaction, of another database.", state=PREPARED_STATE)
+        if not row["is_it"]:
+            return _bare(0, SEVERAL.format(prepared=row["everyone"]), state=PREPARED_STATE)
         gid = row["gid"].replace("'", "''")
         told = f"It is a prepared transaction. To end it, as its owner: ROLLBACK PREPARED '{gid}';"
         seconds = {"seconds": row["seconds"], "transaction_seconds": row["seconds"]}

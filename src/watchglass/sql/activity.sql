@@ -96,11 +96,15 @@ ORDER BY since, pid;
 SELECT pid FROM pg_stat_activity WHERE pid = ANY ($1::integer[]);
 
 -- name: activity_prepared
--- Prepared transactions, which hold locks without a session, the oldest first.
-SELECT gid, owner::text AS owner, extract(epoch FROM clock_timestamp() - prepared)::float8 AS seconds
+-- Prepared transactions, which hold locks without a session: one of those that are waited for ($1) is first, else the
+-- oldest. `is_it` says whether it is known to be in the way: a lock on a table does not tell whose it is, where there are
+-- several.
+SELECT
+    gid, owner::text AS owner, extract(epoch FROM clock_timestamp() - prepared)::float8 AS seconds,
+    transaction::text = ANY ($1::text[]) OR count(*) OVER () = 1 AS is_it, count(*) OVER () AS everyone
 FROM pg_prepared_xacts
 WHERE database = current_database()
-ORDER BY prepared
+ORDER BY transaction::text = ANY ($1::text[]) DESC, prepared
 LIMIT 1;
 
 -- name: activity_cancel

@@ -45,8 +45,8 @@ ENDS_SECONDS: Final = 1.0
 class Activity:
     """Of one moment. `sessions` are those that run, idle in a transaction, wait or are waited for, longest first.
 
-    `groups` count connections, `waiting` are the locks that are waited for, `prepared` is the oldest prepared
-    transaction, where one is in the way.
+    `groups` count connections, `waiting` are the locks that are waited for, `prepared` is a prepared transaction, where
+    one is in the way: that one, if it is known which (`is_it`).
     """
 
     server: Row
@@ -83,7 +83,8 @@ async def activity(database: Database) -> Activity:
         waiting = _rows(await fetch(queries["activity_waiting"], MOST))
         locked = _locked(waiting)
         sessions = _rows(await fetch(queries["activity_sessions"], locked, MOST))
-        prepared = _rows(await fetch(queries["activity_prepared"])) if PREPARED in locked else []
+        waited_for = [row["transaction"] for row in waiting if PREPARED in row["blocked_by"]]
+        prepared = _rows(await fetch(queries["activity_prepared"], waited_for)) if PREPARED in locked else []
         return Activity(server, groups, waiting, sessions, prepared[0] if prepared else None)
 
     return await database.ask(read, seconds=SECONDS)

@@ -33,7 +33,7 @@ async def finding(connection: Connection, application: str) -> Finding:
         sentence = f"{said} in the database {row['database']}, and the service's own is {application}."
         return Finding(SUBJECT, "error", sentence, f"Let {VARIABLE} name that one.")
     if row["is_superuser"]:
-        sentence = f"{said}, a superuser: no EXPLAIN ANALYZE, and nothing holds what a plan may run."
+        sentence = f"{said}, a superuser: no EXPLAIN ANALYZE, and less that holds what a plan may run."
         return Finding(SUBJECT, "warning", sentence, f"Make one that may only read, for {VARIABLE}.", UNSET.command)
     if not row["is_read_only"]:
         command = f"ALTER ROLE {role} SET default_transaction_read_only = on;"
