@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
 from support.databases import execute
 from support.pipelines import fetch
-from watchglass.store.advising import Advised, advise
+from watchglass.store.advising import LOCKED, Advised, advise
 from watchglass.store.database import Database
 from watchglass.store.explain import Explainer
 
@@ -75,3 +76,18 @@ async def test_nothing_is_run_and_what_may_run_something_is_not_planned(
         50_000,
         0,
     ]
+
+
+async def test_a_table_that_is_locked_is_no_database_that_does_not_answer(database: Database, url: str) -> None:
+    holder = await asyncpg.connect(url)
+    try:
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+            for text in ("SELECT id FROM orders WHERE customer = 7", "DELETE FROM orders WHERE customer = 7"):
+                assert await asked(database, url, text) == Advised(note=LOCKED)
+            other = await asked(database, url, "SELECT id FROM loot WHERE id = 7")
+            assert other.note != LOCKED
+    finally:
+        await holder.close()
+    [index] = (await asked(database, url, "SELECT id FROM orders WHERE customer = 7")).indexes
+    assert index.columns == ("customer",)

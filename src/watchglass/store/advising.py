@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import asyncpg
+
 from watchglass.analysis import sql_reading
 from watchglass.analysis.index_advice import Advice
 from watchglass.analysis.index_advice import advise as advised
@@ -13,12 +15,14 @@ from watchglass.analysis.patterns import with_patterns
 from watchglass.analysis.rewrites import Rewrite, rewrites
 from watchglass.analysis.scans import cost_of
 from watchglass.analysis.searches import Search, search_of
+from watchglass.errors import DatabaseUnavailable
 from watchglass.store import relations
 from watchglass.store.database import Database
 from watchglass.store.explain import Explained, Explainer, How
 from watchglass.store.hypothetical import verify
 
 NOT_READ = "No advice is given on it: it is not a statement that looks for rows, or the parser does not understand it."
+LOCKED = "No advice is given on it now: a session holds a lock on a table of it. Ask again when the lock is let go."
 NO_PLAN = "PostgreSQL does not plan it ({reason}): no index is advised."
 
 CAPTURED = "The costs are estimates, from the plan that a slow execution had."
@@ -49,8 +53,25 @@ async def advise(
 
     What changes or locks rows is not planned: the SELECT that finds them is, behind the same fences. Where the plan for
     any arguments leaves nothing to advise, that of a slow execution may (`captured`, as it is kept).
+    What is locked is said in the note.
     Raises `DatabaseUnavailable`, `QueryTooSlow`, and `ExtraMissing` without a parser.
     """
+    try:
+        return await _of_search(database, explainer, text, arguments, captured)
+    except DatabaseUnavailable as error:
+        if not isinstance(error.__cause__, asyncpg.LockNotAvailableError):
+            raise
+        return Advised(note=LOCKED)
+
+
+async def _of_search(
+    database: Database,
+    explainer: Explainer,
+    text: str,
+    arguments: Sequence[Any] | None,
+    captured: dict[str, Any] | None,
+) -> Advised:
+    """Of what changes or locks rows the search for them is looked at."""
     search = search_of(text)
     if search is None:
         return await _advise(database, explainer, text, arguments, captured)
