@@ -78,3 +78,9 @@ def test_moments_are_utc_to_the_second() -> None:
     summer = timezone(timedelta(hours=2))
     assert format.moment(datetime(2026, 7, 1, 12, 30, 15, 999, summer)) == "2026-07-01T10:30:15Z"
     assert format.moment(datetime(2026, 7, 1, tzinfo=UTC).timestamp()) == "2026-07-01T00:00:00Z"
+
+
+def test_a_time_in_a_sentence_is_for_the_browser_to_write() -> None:
+    text = format.timed("No <checkpoint> since 2026-01-31 14:02 UTC; \u202ethe next by 2026-02-01.")
+    time = '<time datetime="2026-01-31T14:02Z" data-form="minute">2026-01-31 14:02 UTC</time>'
+    assert text == f"No &lt;checkpoint&gt; since {time}; \\u202ethe next by 2026-02-01."

@@ -56,7 +56,7 @@ async def wraparound(on: Examination) -> HealthCheck:
         _distance(on, oldest, late, state),
         value=float(_left(oldest)),
         unit="{transaction}",
-        basis=f"of database {oldest.name}",
+        basis=f"what is left in database {oldest.name}",
         command=f"VACUUM (FREEZE, VERBOSE) {late[0].table};" if late and state != "good" else None,
         columns=OF_AGES,
         rows=[_age(one) for one in tables],

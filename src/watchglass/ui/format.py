@@ -10,6 +10,8 @@ import re
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from markupsafe import Markup, escape
+
 from watchglass.api import words
 from watchglass.api.models import Change, Figure
 
@@ -24,6 +26,7 @@ _UNSEEN = re.compile(
 """Control characters, and what turns or hides text; `log/row.js` has the same."""
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
+_TIMES = re.compile(r"\b(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC\b")
 _PARTS = re.compile(r"(?P<number>.*?)(?: (?P<unit>\D+)|(?P<per>/.+))?")
 
 
@@ -108,6 +111,15 @@ def visible(text: object, lines: bool = False) -> str:
         return _ESCAPES.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
     return _UNSEEN.sub(sign, str(text))
+
+
+def timed(text: str) -> Markup:
+    """A sentence with each of its times (2026-01-31 14:02 UTC) for the browser to write in the reader's zone."""
+
+    def time(found: re.Match[str]) -> str:
+        return f'<time datetime="{found[1]}T{found[2]}Z" data-form="minute">{found[0]}</time>'
+
+    return Markup(_TIMES.sub(time, escape(visible(text))))
 
 
 def number(value: object) -> float:

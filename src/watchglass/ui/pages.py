@@ -43,6 +43,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters["visible"] = format.visible
+        self._environment.filters["timed"] = format.timed
 
     def base(self, request: Request) -> str:
         """What every path of ours begins with: a proxy's root path, and the prefix of the settings."""

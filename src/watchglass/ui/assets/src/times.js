@@ -1,7 +1,9 @@
 // Times are sent in UTC; here they become the reader's own, with UTC on hover.
 
-const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
-const FORMS = { clock: CLOCK, day: { day: "numeric", month: "short", ...CLOCK } };
+const MINUTE = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const CLOCK = { ...MINUTE, second: "2-digit" };
+const DAY = { day: "numeric", month: "short" };
+const FORMS = { clock: CLOCK, minute: { ...DAY, ...MINUTE }, day: { ...DAY, ...CLOCK } };
 
 /** A time of the day, in the reader's zone, to the second. */
 export const clock = (time) => new Intl.DateTimeFormat(undefined, CLOCK).format(time);
