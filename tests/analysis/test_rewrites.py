@@ -38,6 +38,7 @@ def kinds(statement: str, known: Facts | None = None) -> list[str]:
         ("SELECT * FROM t WHERE NOT (id IN (SELECT id FROM other))", "not_in"),
         ("SELECT * FROM t WHERE $1 = ANY(tags)", "member"),
         ("SELECT * FROM t WHERE name LIKE '%needle%'", "wildcard"),
+        ("SELECT * FROM t WHERE name ILIKE ANY (ARRAY['%needle%', '%thread%'])", "wildcard"),
     ],
 )
 def test_a_statement_that_no_index_helps_is_told_another_way(statement: str, kind: str) -> None:
@@ -53,6 +54,10 @@ def test_a_statement_that_no_index_helps_is_told_another_way(statement: str, kin
         "SELECT * FROM t WHERE id NOT IN (1, 2, 3)",
         "SELECT * FROM t ORDER BY id LIMIT 10 OFFSET 10",
         "SELECT * FROM t WHERE name LIKE 'needle%'",
+        "SELECT * FROM t WHERE name NOT LIKE '%needle%'",
+        "SELECT * FROM t WHERE name NOT LIKE ANY (ARRAY['%needle%', '%thread%'])",
+        "SELECT * FROM t WHERE name LIKE ALL (ARRAY['%needle%', '%thread%'])",
+        "SELECT * FROM t WHERE name LIKE ANY ($1)",
         "SELECT * FROM t WHERE id = ANY($1)",
         "this is no statement",
         "SELECT 1; DROP TABLE t",

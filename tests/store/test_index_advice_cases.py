@@ -97,6 +97,30 @@ MORE = {
         (f"{ON}customers USING gin (name public.gin_trgm_ops)",),
     ),
     "a pattern that is no word": Case("SELECT * FROM customers WHERE name LIKE '%a%'"),
+    "a pattern without a letter": Case("SELECT * FROM customers WHERE name LIKE '%-- -%'"),
+    "anything but a pattern": Case("SELECT * FROM customers WHERE name NOT LIKE '% %'"),
+    "any of two patterns": Case(
+        "SELECT * FROM customers WHERE name ILIKE ANY (ARRAY['%C81E728D9D%', 'eccbc87e4b%'])",
+        (f"{ON}customers USING gin (name public.gin_trgm_ops)",),
+    ),
+    "any of the patterns of a literal": Case(
+        "SELECT * FROM customers WHERE name LIKE ANY ('{%c81e728d9d%,%eccbc87e4b%}'::text[]) ORDER BY id LIMIT 50",
+        (f"{ON}customers USING gin (name public.gin_trgm_ops)",),
+    ),
+    "any of two patterns, one of which has no trigrams": Case(
+        "SELECT * FROM customers WHERE name LIKE ANY (ARRAY['%c81e728d9d%', '%zz%'])"
+    ),
+    "any of two patterns, or something else": Case(
+        "SELECT * FROM customers WHERE name LIKE ANY (ARRAY['%c81e728d9d%', '%eccbc87e4b%']) OR country = 'C3'"
+    ),
+    "all of two patterns": Case("SELECT * FROM customers WHERE name LIKE ALL (ARRAY['%c81e728d9d%', '%eccbc87e4b%'])"),
+    "not any of two patterns": Case(
+        "SELECT * FROM customers WHERE name NOT LIKE ANY (ARRAY['%c81e728d9d%', '%eccbc87e4b%'])"
+    ),
+    "any of many patterns": Case(
+        f"SELECT * FROM customers WHERE name LIKE ANY ('{{{','.join(f'%{i:06x}ab%' for i in range(300))}}}')",
+        (f"{ON}customers USING gin (name public.gin_trgm_ops)",),
+    ),
     "a member of an array": Case("SELECT id FROM events WHERE 't77' = ANY(tags)", rewrite="member"),
     "a day of a timestamp": Case("SELECT * FROM orders WHERE created_at::date = '2024-07-01'", rewrite="cast"),
     "names that need quotes": Case(

@@ -52,7 +52,7 @@ def selectivity(use: Use, qual: Qual) -> float:
     if qual.kind in ("equal", "join"):
         distinct = max(1.0, column.distinct)
         return min(1.0, qual.values * (1 - column.null_fraction) / distinct)
-    return _RANGE if qual.kind == "range" else _PATTERN
+    return _RANGE if qual.kind == "range" else min(1.0, _PATTERN * qual.values)
 
 
 def _trees(use: Use, scan: Scan) -> Iterator[Candidate]:
@@ -123,7 +123,7 @@ def _inverted(use: Use, scan: Scan, trigrams: str | None) -> Iterator[Candidate]
             (qual.shape,),
             (qual.column,),
             what[1],
-            inverted_cost(use.relation, rows),
+            inverted_cost(use.relation, column, rows, qual.values),
             rows,
             inverted_bytes(use.relation, column),
             method="gin",
@@ -132,7 +132,8 @@ def _inverted(use: Use, scan: Scan, trigrams: str | None) -> Iterator[Candidate]
 
 def _inverted_class(qual: Qual, column: Column, trigrams: str | None) -> tuple[str, str] | None:
     if qual.kind == "infix" and column.is_text and trigrams is not None:
-        return f" {trigrams}.gin_trgm_ops", "a pattern that may begin anywhere"
+        several = "patterns that may begin anywhere"
+        return f" {trigrams}.gin_trgm_ops", several if qual.values > 1 else "a pattern that may begin anywhere"
     if qual.kind == "contains" and column.is_jsonb:
         return " jsonb_path_ops", "containment in a document"
     if qual.kind == "contains" and column.is_array:

@@ -15,6 +15,9 @@ _ROW, _INDEX_ROW, _OPERATOR = 0.01, 0.005, 0.0025
 _DESCENT_PAGES = 1.0
 _PENDING_PAGES = 5.0
 _TUPLE_BYTES, _FILLED = 16, 0.9
+_ENTRIES_OF_A_PATTERN = 15.0
+"""Trigrams of one of several patterns: a name has about so many, and each is a page that is looked up."""
+
 _TRIGRAM_BYTES = 3.0
 """Bytes of a trigram index for each byte of text, as measured on words."""
 
@@ -40,9 +43,13 @@ def read_cost(
     return descended + leaves + pages + rows * (_ROW + _INDEX_ROW + _OPERATOR)
 
 
-def inverted_cost(relation: Relation, rows: float) -> float:
-    """Reading so many rows through GIN: its lists, and each row looked at again."""
-    return _PENDING_PAGES * RANDOM_PAGE + read_cost(relation, rows) + rows * _ROW
+def inverted_cost(relation: Relation, column: Column, rows: float, patterns: int = 1) -> float:
+    """Reading so many rows through GIN: its lists, and each row looked at again, for each of several patterns anew."""
+    pages = _PENDING_PAGES
+    if patterns > 1:
+        all_pages, entries = inverted_bytes(relation, column) / PAGE_BYTES, patterns * _ENTRIES_OF_A_PATTERN
+        pages += relation.parts * min(all_pages, 2 * all_pages * entries / (2 * all_pages + entries))
+    return pages * RANDOM_PAGE + read_cost(relation, rows) + rows * (_ROW + patterns * _OPERATOR)
 
 
 def btree_bytes(relation: Relation, columns: Sequence[Column]) -> int:

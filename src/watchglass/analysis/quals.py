@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from watchglass.analysis import sql_reading
+from watchglass.analysis import patterns, sql_reading
 from watchglass.analysis.relations import Column, Relation, shape_of_key
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ SOME_VALUES = 10
 @dataclass(frozen=True, slots=True)
 class Qual:
     """A condition on one column, or on a function of it (`function`): equal to so many values, a range, and so on.
+
+    Of infix there are as many `values` as LIKE ANY has patterns, each of which has trigrams.
 
     cast: a comparison with the column made another type; member: `value = ANY(column)`.
     """
@@ -87,7 +89,17 @@ def _listed(node: exp.Expr) -> tuple[Kind | None, int]:
     if isinstance(node, exp.Between):
         constant = sql_reading.is_constant(node.args["low"]) and sql_reading.is_constant(node.args["high"])
         return ("range", 1) if constant else (None, 0)
-    return _pattern(node), 1
+    return (None, 0) if node.args.get("negate") else _patterns(node)
+
+
+def _patterns(node: exp.Expr) -> tuple[Kind | None, int]:
+    """Of LIKE and LIKE ANY. Trigrams serve an array where every one of its patterns has some, and no B-tree does."""
+    from sqlglot import exp
+
+    if not isinstance(node.expression, exp.Any):
+        return _pattern(node), 1
+    listed = patterns.listed(node.expression)
+    return ("infix", len(listed)) if listed and all(map(patterns.has_trigrams, listed)) else (None, 0)
 
 
 def _pattern(node: exp.Expr) -> Kind | None:
@@ -99,8 +111,7 @@ def _pattern(node: exp.Expr) -> Kind | None:
     start = text.replace("_", "%").split("%")[0]
     if start and node.key == "like":
         return "prefix" if start != text else "equal"
-    longest = max(len(part) for part in text.replace("_", "%").split("%"))
-    return "infix" if longest >= 3 else None
+    return "infix" if patterns.has_trigrams(text) else None
 
 
 def _qual(node: exp.Expr, known: Mapping[str, Relation], kind: Kind | None, values: int = 1) -> tuple[str, Qual] | None:
