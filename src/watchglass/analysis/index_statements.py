@@ -51,11 +51,15 @@ def _of_partitions(partitions: Sequence[Partition], candidate: Candidate) -> lis
 
 
 def _name(partition: Partition, candidate: Candidate) -> str:
-    """As PostgreSQL would call it; where that is too long or taken, with a number that no other has."""
+    """As PostgreSQL would call it; with a number that no other has where that is too long or taken.
+
+    So it is, too, where the columns alone do not tell it from another index on them.
+    """
     name = "_".join((partition.name, *candidate.columns, "idx"))
     taken = {index.name for index in partition.indexes}
-    if len(name.encode()) > _LONGEST or name in taken:
-        number = hashlib.blake2b(f"{partition.oid} {candidate.keys}".encode(), digest_size=4).hexdigest()
+    is_plain = candidate.method == "btree" and tuple(candidate.keys) == tuple(candidate.columns)
+    if len(name.encode()) > _LONGEST or name in taken or not is_plain:
+        number = hashlib.blake2b(f"{partition.oid} {candidate.method} {candidate.keys}".encode(), digest_size=4).hexdigest()
         name = f"{partition.name.encode()[:44].decode(errors='ignore')}_{number}_idx"
     return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
