@@ -37,7 +37,7 @@ _STEADY = MappingProxyType(
 STEADY = Act("steady", "searches, traversals and documents at a calm pace", 60, 16, _STEADY)
 SLOW_STATEMENT = Act(
     "a slow statement",
-    "GET /v1/code/references searches every chunk by pattern, which no index serves",
+    "GET /v1/code/references reads every chunk to find patterns in it, until the index is there that is advised",
     45,
     16,
     {**_STEADY, "references": 2.5},

@@ -26,10 +26,17 @@ NOUNS = (
 MODULES = ("billing", "search", "catalog", "identity", "shipping", "ingest", "graph", "reports", "alerts", "common")
 
 _BODY = '''def {name}({first}, {second}, *, limit={limit}):
-    """{verb} the {noun} of a {other} and return what changed."""
+    """{verb} the {noun} of a {other} and return what changed.
+
+    What cannot be read is left as it was and said in the log, so that the rest is not lost; what was there before is
+    given back to whoever calls next. Raises LookupError where there is no {noun}, and ValueError where there are more
+    than the limit, because then one of the callers forgot to ask for a page of them.
+    """
     found = {first}.{helper}_{noun}({second})
     if not found:
         raise LookupError("no {noun} for {other} %s" % {second})
+    if len(found) > 2 * limit:
+        raise ValueError("more than %d of {noun} for {other} %s" % (limit, {second}))
     changed = []
     for position, item in enumerate(found[:limit]):
         state = {helper}_{other}(item, position)
@@ -37,6 +44,9 @@ _BODY = '''def {name}({first}, {second}, *, limit={limit}):
             changed.append(({noun!r}, state.{noun}_id, position))
         else:
             logger.debug("{verb} skipped %s at %d", state, position)
+    if not changed:
+        logger.info("nothing changed for %s", {second})
+        return []
     return {callee}(changed, limit=limit // {divisor})
 '''
 

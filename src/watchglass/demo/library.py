@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS edges (
     PRIMARY KEY (source, target)
 );
 """
-# Made after the rows, which is quicker. Nothing serves a search inside `content` by pattern: that one is slow.
+# Made after the rows, which is quicker. Nothing serves a search inside `content` by pattern: that one is slow until
+# the index is created that is advised for it.
 _INDEXES = """
 CREATE INDEX chunks_document_id ON chunks (document_id);
 CREATE INDEX chunks_words ON chunks USING gin (to_tsvector('simple', content));
@@ -58,7 +59,7 @@ REFERENCES = """
 SELECT id, name, document_id
 FROM chunks
 WHERE content ILIKE ANY ($1::text[])
-ORDER BY document_id, id
+ORDER BY name, id
 LIMIT 50
 """
 TRAVERSE = """

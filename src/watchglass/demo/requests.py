@@ -78,11 +78,8 @@ def unknown_document(random: Random, memory: Memory) -> Call:
 
 
 def references(random: Random, memory: Memory) -> Call:
-    """Where names of last year's release are still mentioned: nowhere, and finding that out takes a while."""
-    symbols = [
-        f"{random.choice(corpus.VERBS)}_{random.choice(corpus.NOUNS)}_v{random.randint(1, 9)}"
-        for _ in range(memory.symbols)
-    ]
+    """Where names are still spelled as before the last release: nowhere, and finding that out takes a while."""
+    symbols = [random.choice(corpus.VERBS) + random.choice(corpus.NOUNS).capitalize() for _ in range(memory.symbols)]
     return Call("GET", "/v1/code/references", {"symbol": symbols})
 
 

@@ -51,7 +51,7 @@ class Search:
         return await self._timed("hybrid", query, self._cached.get("search_results", ("hybrid", query, limit), ask))
 
     async def references(self, symbols: list[str]) -> Found:
-        """Chunks that mention any of the symbols. Reads every chunk: no index serves it."""
+        """Chunks that mention any of the symbols. Reads every chunk where no index of trigrams serves it."""
         patterns = [f"%{symbol}%" for symbol in symbols]
         return await self._timed("references", ", ".join(symbols), self._fetch(library.REFERENCES, patterns))
 

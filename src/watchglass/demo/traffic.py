@@ -25,7 +25,7 @@ AT_ONCE = 16
 """Requests under way at most; more are left out, so that a slow service is not drowned."""
 
 _SLOW_ENOUGH = 1.25, 3.0  # seconds a search for references should take: slow on every machine, but bounded
-_MOST_SYMBOLS = 60
+_MOST_SYMBOLS = 24
 
 # No connection is used twice: a server closes it after an unhandled error, and the next request would be lost.
 _LIMITS = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
