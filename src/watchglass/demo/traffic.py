@@ -25,7 +25,7 @@ AT_ONCE = 16
 """Requests under way at most; more are left out, so that a slow service is not drowned."""
 
 _SLOW_ENOUGH = 1.25, 3.0  # seconds a search for references should take: slow on every machine, but bounded
-_MOST_SYMBOLS = 24
+MOST_SYMBOLS = 24
 
 # No connection is used twice: a server closes it after an unhandled error, and the next request would be lost.
 _LIMITS = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
@@ -101,7 +101,7 @@ class Traffic:
         elif kind == "references":
             low, high = _SLOW_ENOUGH
             factor = 1.5 if seconds < low else 0.7 if seconds > high else 1
-            self._memory.symbols = max(1, min(_MOST_SYMBOLS, round(self._memory.symbols * factor)))
+            self._memory.symbols = max(1, min(MOST_SYMBOLS, round(self._memory.symbols * factor)))
 
     async def _close(self) -> None:
         for task in list(self._under_way):
