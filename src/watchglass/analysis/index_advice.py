@@ -29,6 +29,9 @@ ESTIMATED_GAIN_OF_SEVERAL = 4.0
 LEAST_SHARE = 0.1
 """An index that saves less of the whole cost does not matter beside the others: a better plan may well not use it."""
 
+LEAST_SECONDS = 3600.0
+"""For how long writes have to be counted before they are told: how a table was filled says nothing of an hour."""
+
 NEEDS_STATISTICS = " Analyze the table once it is there: PostgreSQL knows nothing of an expression before."
 
 TRIGRAMS_SCHEMA = "public"
@@ -145,6 +148,6 @@ def writes_of(relation: Relation, seconds: float | None) -> str:
     """What the index costs to keep, in a sentence."""
     each = "Each INSERT, and each UPDATE that moves a row, writes to it"
     writes = relation.inserts + relation.updates - relation.hot_updates
-    if not seconds or seconds < 60:
+    if not seconds or seconds < LEAST_SECONDS:
         return f"{each}."
     return f"{each}: about {writes / seconds * 3600:,.0f} an hour, as counted over {seconds / 86400:,.1f} days."
