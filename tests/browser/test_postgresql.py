@@ -213,6 +213,23 @@ async def test_a_change_of_the_filter_leaves_dear_questions_alone(visit: Open) -
     assert "statements" in asked and not {"advice", "indexes", "health"} & set(asked)
 
 
+async def test_what_failed_is_asked_for_again_soon(
+    dsn: str, service: Service, page: Page, page_problems: list[str]
+) -> None:
+    part = "**/parts/postgresql/advice*"  # which is asked for every five minutes
+    body = '<p class="sentence" data-problem="It is away.">It is away.</p>'
+    await page.route(part, lambda route: route.fulfill(status=503, content_type="text/html", body=body))
+    await page.goto(await link(dsn, service, PAGE))
+    await page.wait_for_url(f"**{PAGE}*")
+    notice = page.locator("[data-notice]")
+    await expect(notice).to_contain_text("It is away.", timeout=PATIENCE)
+    await page.unroute(part)
+    await expect(notice).to_be_hidden(timeout=2 * PATIENCE)
+    await expect(page.locator("#advice")).not_to_contain_text("It is away.", timeout=PATIENCE)
+    assert page_problems and all("503" in one for one in page_problems)
+    page_problems.clear()
+
+
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 async def test_everyone_can_read_it(service: Service, visit: Open, page: Page, scheme: str) -> None:
     await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

@@ -7,10 +7,14 @@ import { clock } from "./times.js";
 
 const PERIOD = 5000;
 const JITTER = 0.1;
+const SOON = 20_000;
 const AWAY = "The service does not answer.";
 
 /** What is wrong with each card that failed last. */
 const problems = new Map();
+
+/** When each of them is asked again. */
+const retries = new WeakMap();
 
 /** What the address said when each card asked last. */
 const askedFor = new WeakMap();
@@ -71,6 +75,14 @@ function again(card) {
   }, wait);
 }
 
+// What failed is asked for again soon, however rarely it is otherwise: what is wrong is not said for longer than it is.
+function retry(card) {
+  clearTimeout(retries.get(card));
+  if (period(card) <= SOON) return;
+  const again = () => problems.has(card) && live() && (document.hidden ? retry(card) : ask(card));
+  retries.set(card, setTimeout(again, SOON));
+}
+
 // Morphing keeps focus, selection and open details, and moves only what changed.
 function swap(style, target, fragment) {
   if (style !== "morph") return false;
@@ -123,6 +135,7 @@ function failed(card, problem) {
   const place = card.querySelector("[data-stale]");
   place.hidden = !since;
   place.textContent = since ? `Figures of ${clock(since)}` : "";
+  retry(card);
   notice();
 }
 
