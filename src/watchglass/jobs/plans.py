@@ -24,6 +24,7 @@ LOOK_SECONDS: Final = 1.0
 _MOST_RUN: Final = 20
 _MOST_PROBLEMS: Final = 200
 _CANCELLED: Final = "57014"
+_LOCKED: Final = "55P03"
 
 
 class Plans:
@@ -129,6 +130,8 @@ def why_none(explained: Explained) -> str | None:
     """Why there is no plan, a sentence; None where there is one."""
     if explained.sqlstate == _CANCELLED:
         return f"It took longer than the {SECONDS:g} s that it was given, and was cancelled."
+    if explained.sqlstate == _LOCKED:
+        return "A session holds a lock on a table of it, so that it could not be planned."
     if explained.sqlstate is not None:
         return f"PostgreSQL refused to plan it: SQLSTATE {explained.sqlstate}."
     return explained.refusal
