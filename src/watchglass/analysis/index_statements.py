@@ -59,7 +59,8 @@ def _name(partition: Partition, candidate: Candidate) -> str:
     taken = {index.name for index in partition.indexes}
     is_plain = candidate.method == "btree" and tuple(candidate.keys) == tuple(candidate.columns)
     if len(name.encode()) > _LONGEST or name in taken or not is_plain:
-        number = hashlib.blake2b(f"{partition.oid} {candidate.method} {candidate.keys}".encode(), digest_size=4).hexdigest()
+        what = f"{partition.oid} {candidate.method} {candidate.keys}"
+        number = hashlib.blake2b(what.encode(), digest_size=4).hexdigest()
         name = f"{partition.name.encode()[:44].decode(errors='ignore')}_{number}_idx"
     return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
