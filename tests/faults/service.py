@@ -5,16 +5,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-import threading
 
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import FastAPI, HTTPException
 
 import watchglass
-from watchglass import wiring
-from watchglass.exporters.pipeline import Pipeline
+from support.controls import add_controls
 
 logger = logging.getLogger("shop")
 logger.setLevel("INFO")
@@ -45,34 +41,5 @@ async def broken(item: int) -> None:
     raise RuntimeError("broken")
 
 
-@app.post("/control/flush")
-async def flush(response: Response) -> str:
-    """Have everything in the store, or say what stands in the way."""
-    try:
-        await asyncio.to_thread(_pipeline().flush_now, 15.0)
-    except Exception as error:
-        response.status_code = 503
-        return f"{type(error).__name__}: {error}"
-    return "flushed"
-
-
-@app.get("/control/status")
-async def status() -> dict[str, str]:
-    status = _pipeline().status
-    return {"state": status.state, "message": status.message}
-
-
-def _pipeline() -> Pipeline:
-    house = wiring.house()
-    assert house is not None
-    return house.pipeline
-
-
-def _end_with_the_test() -> None:
-    """Standard input closes when the test's process ends, however it does."""
-    os.read(0, 1)
-    os._exit(1)
-
-
+add_controls(app)
 app = watchglass.observe(app)
-threading.Thread(target=_end_with_the_test, daemon=True).start()

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from fastapi import BackgroundTasks, FastAPI, Response
+from fastapi import BackgroundTasks, FastAPI
 
 import watchglass
-from watchglass import wiring
-from watchglass.exporters.pipeline import Pipeline
+from support.controls import add_controls
 
 SET = "UPDATE orders SET n = n + 1 WHERE id = $1"
 
@@ -99,34 +97,5 @@ async def release() -> None:
     State.left.clear()
 
 
-@app.post("/control/flush")
-async def flush(response: Response) -> str:
-    """Have everything in the store, or say what stands in the way."""
-    try:
-        await asyncio.to_thread(_pipeline().flush_now, 15.0)
-    except Exception as error:
-        response.status_code = 503
-        return f"{type(error).__name__}: {error}"
-    return "flushed"
-
-
-@app.get("/control/status")
-async def status() -> dict[str, str]:
-    status = _pipeline().status
-    return {"state": status.state, "message": status.message}
-
-
-def _pipeline() -> Pipeline:
-    house = wiring.house()
-    assert house is not None
-    return house.pipeline
-
-
-def _end_with_the_test() -> None:
-    """Standard input closes when the test's process ends, however it does."""
-    os.read(0, 1)
-    os._exit(1)
-
-
+add_controls(app)
 app = watchglass.observe(app)
-threading.Thread(target=_end_with_the_test, daemon=True).start()
