@@ -6,29 +6,23 @@ twice in a row is written down; in a service that holds none so long nothing is.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Final
 
 from watchglass import guard, sql
-from watchglass.errors import WatchglassError
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.attributes import span_name
 from watchglass.instrumentation.backends import Use
 from watchglass.instrumentation.request import Request
 from watchglass.instrumentation.tail import Handled
-from watchglass.store.connection import transaction
+from watchglass.jobs.noting import keep_noted, set_noted
 from watchglass.store.text import storable
-
-if TYPE_CHECKING:
-    from watchglass.store.connection import Connection
 
 LOOK_SECONDS: Final = 0.5
 EVERY: Final = 2.0
-"""Seconds after which those that go on being held are noted again: a process that is killed says nothing."""
+"""Seconds after which those that go on being held are noted again."""
 
 MOST: Final = 200
 """Connections of a process that are noted: those that are open for the longest time."""
@@ -62,21 +56,9 @@ class HeldConnections:
 
     async def run(self) -> None:
         """Look for as long as the pipeline runs; at its end nothing is left in the store."""
-        noted: set[Seen] | None = None  # not known: what failed before may have left some there
-        written = 0.0
-        try:
-            while True:
-                await asyncio.sleep(LOOK_SECONDS)
-                held = self._held()
-                if held.keys() != noted or (held and time.monotonic() - written >= EVERY):
-                    await self._note(list(held.values()))
-                    noted, written = set(held), time.monotonic()
-        finally:
-            if noted:
-                with suppress(WatchglassError):
-                    await self._note([])
+        await keep_noted(self._held, self._note, LOOK_SECONDS, EVERY)
 
-    def _held(self) -> dict[Seen, Use]:
+    def _held(self) -> dict[Hashable, Use]:
         """Those that were in use for the same request at the last look already, each once."""
         now = {_seen(use): use for use in sorted(self._in_use(), key=lambda use: -use.connected)}
         before, self._before = self._before, set(now)
@@ -86,15 +68,9 @@ class HeldConnections:
     async def _note(self, held: Sequence[Use]) -> None:
         open_requests, now = self._open(), self._clock()
         rows = {(use.pid, use.database): _row(use, open_requests, now) for use in held}
+        query, instance = sql.load("backends")["set_backends"], self._pipeline.instance.instance_id
         async with self._pipeline.borrow() as connection:
-            await note(connection, self._pipeline.instance.instance_id, list(rows.values()))
-
-
-async def note(connection: Connection, instance: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Have these connections of a process in the store, and no others."""
-    columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(7)]
-    async with transaction(connection, seconds=5.0):
-        await connection.execute(sql.load("backends")["set_backends"], instance, *columns)
+            await set_noted(connection, query, instance, list(rows.values()))
 
 
 def _seen(use: Use) -> Seen:

@@ -6,22 +6,19 @@ behind: those never ended.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from watchglass import sql
-from watchglass.errors import WatchglassError
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.attributes import span_name
 from watchglass.instrumentation.documents import running as described_now
 from watchglass.instrumentation.request import Request
 from watchglass.instrumentation.tail import Handled
-from watchglass.store.connection import transaction
+from watchglass.jobs.noting import keep_noted, set_noted
 from watchglass.store.text import storable, storable_json
 
 if TYPE_CHECKING:
@@ -56,26 +53,13 @@ class PendingRequests:
 
     async def run(self) -> None:
         """Look for as long as the pipeline runs; at the end, whatever still runs is being let go in order."""
-        noted: set[int] | None = None  # not known: what failed before may have left some there
-        written = 0.0
-        try:
-            while True:
-                await asyncio.sleep(LOOK_SECONDS)
-                running = self._running()
-                now = {request.span_id for request, _ in running}
-                if now != noted or (now and time.monotonic() - written >= EVERY):
-                    await self._note(running)
-                    noted, written = now, time.monotonic()
-        finally:
-            if noted:
-                with suppress(WatchglassError):
-                    await self._note([])
+        await keep_noted(self._running, self._note, LOOK_SECONDS, EVERY)
 
-    def _running(self) -> list[Running]:
+    def _running(self) -> dict[Hashable, Running]:
         """Those whose duration has not ended, oldest first: a stream that began to flow is not waited for."""
         since = self._clock() - SLOW
         found = [one for one in self._open().items() if one[0].start <= since and one[0].work is not None]
-        return sorted(found, key=lambda one: one[0].start)[:MOST]
+        return {one[0].span_id: one for one in sorted(found, key=lambda one: one[0].start)[:MOST]}
 
     async def _note(self, running: Sequence[Running]) -> None:
         async with self._pipeline.borrow() as connection:
@@ -85,9 +69,7 @@ class PendingRequests:
 async def note(connection: Connection, instance: str, running: Sequence[Running], until: float) -> None:
     """Have these requests of a process, which run until now, in the store, and no others."""
     rows = [_row(*one, until) for one in running]
-    columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(7)]
-    async with transaction(connection, seconds=5.0):
-        await connection.execute(sql.load("pending")["set_pending"], instance, *columns)
+    await set_noted(connection, sql.load("pending")["set_pending"], instance, rows)
 
 
 def _row(request: Request, handled: Handled, until: float) -> tuple[Any, ...]:
