@@ -11,6 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any, Final
 
+from watchglass.analysis import parsing
 from watchglass.errors import ExtraMissing
 
 MOST_CHARACTERS: Final = 10_000
@@ -59,11 +60,10 @@ def _cut(word: str) -> str:
 def _refused_by_parser(text: str) -> str | None:
     if not _has_parser():
         raise ExtraMissing(feature="Plans of statements", package="sqlglot", extra="plans")
-    import sqlglot
     from sqlglot.errors import SqlglotError
 
     try:
-        statements = [statement for statement in sqlglot.parse(text, dialect="postgres") if statement is not None]
+        statements = [statement for statement in parsing.statements(text) if statement is not None]
     except (SqlglotError, RecursionError):
         return "It is not understood by the parser that guards plans."
     if len(statements) != 1:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from watchglass.analysis import sql_reading
+from watchglass.analysis import parsing, sql_reading
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -52,7 +52,7 @@ def with_patterns(text: str, patterns: Sequence[str]) -> str:
                 node.set("expression", exp.Any(this=exp.Paren(this=exp.array(*map(exp.Literal.string, elements)))))
         elif pattern and not node.expression.is_string:
             node.set("expression", exp.Literal.string(pattern))
-    known = tree.sql(dialect="postgres")
+    known = parsing.text_of(tree)
     return known if len(known) <= sql_reading.MOST_CHARACTERS else text
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watchglass.analysis import sql_reading
+from watchglass.analysis.parsing import text_of
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -50,7 +51,7 @@ def search_of(text: str) -> Search | None:
     for one in list(select.walk()):
         one.args.pop("locks", None)
     numbers = _renumbered(select)
-    return Search(_sql(select), numbers, frozenset(_written(tree)))
+    return Search(text_of(select), numbers, frozenset(_written(tree)))
 
 
 def _select_of(tree: exp.Expr) -> exp.Expr | None:
@@ -67,8 +68,8 @@ def _select(tree: exp.Expr) -> str:
     named = table.args["alias"].this if table.args.get("alias") else table.this
     listed = [table, *([sources.this] if sources else []), *(tree.args.get("using") or ())]
     made = tree.args.get("with_") or tree.args.get("with")
-    select = f"SELECT {_sql(named)}.ctid FROM {', '.join(map(_sql, listed))} {_sql(tree.args['where'])}"
-    return f"{_sql(made)} {select}" if made else select
+    parts = "SELECT", f"{text_of(named)}.ctid", "FROM", ", ".join(map(text_of, listed)), text_of(tree.args["where"])
+    return " ".join([text_of(made), *parts] if made else parts)
 
 
 def _renumbered(select: exp.Expr) -> tuple[int, ...]:
@@ -90,7 +91,3 @@ def _written(tree: exp.Expr) -> list[str]:
         return []
     left = [one.this for one in tree.expressions if isinstance(one, exp.EQ)]
     return [sql_reading.names(column.this) for one in left for column in one.find_all(exp.Column)]
-
-
-def _sql(node: exp.Expr) -> str:
-    return node.sql(dialect="postgres")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from watchglass.analysis import parsing
 from watchglass.errors import ExtraMissing
 
 if TYPE_CHECKING:
@@ -28,14 +29,13 @@ def read(text: str) -> exp.Expr | None:
 def parsed(text: str) -> exp.Expr | None:
     """The same of any statement."""
     try:
-        import sqlglot
         from sqlglot.errors import SqlglotError
     except ImportError as error:
         raise ExtraMissing(feature="Advice on statements", package="sqlglot", extra="plans") from error
     if len(text) > MOST_CHARACTERS:
         return None
     try:
-        [found] = sqlglot.parse(text, read="postgres") or [None]
+        [found] = parsing.statements(text) or [None]
     except (SqlglotError, ValueError, RecursionError):
         return None
     return found
