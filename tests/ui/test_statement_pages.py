@@ -210,6 +210,25 @@ async def test_without_a_plan_it_says_when_there_will_be_one(part: Part) -> None
     assert ">WATCHGLASS_SLOW_STATEMENT_SECONDS=0.1</code>" in plan
 
 
+async def test_of_a_statement_that_never_has_a_plan_it_says_where_its_time_goes(
+    process: Process, now: float, part: Part
+) -> None:
+    insert = "INSERT INTO orders (total) VALUES ($1)"
+
+    def act(recorder: Recorder) -> None:
+        for text in ("COMMIT", insert):
+            sent(recorder, 0.1, 3, text=text)
+
+    await hours(process, now, lambda recorder: None, act)
+    commit = await part("plan", of_statement("COMMIT"))
+    assert "COMMIT has no plan: its time is that of flushing the write-ahead log" in seen(commit)
+    assert 'href="/ui/monitoring/postgresql?#health-checkpoints"' in commit
+    assert "No plan yet" not in commit and "WATCHGLASS_SLOW_STATEMENT_SECONDS" not in commit
+    assert "under Plan it is said where its time goes" in seen(await part("advice", of_statement("COMMIT")))
+    added = await part("plan", of_statement(insert))
+    assert "No plan is kept of INSERT" in seen(added) and "#superfluous" in added
+
+
 async def test_why_a_statement_has_no_plan_is_said_of_it_alone(part: Part, context: Context, store_url: str) -> None:
     settings = Settings(service_name="shop", app_database_url=store_url, explain_database_url=store_url)
     captures = SlowCaptures(1.0)

@@ -18,6 +18,7 @@ from watchglass.api.index_advice_answers import (
 from watchglass.api.models import Missing
 from watchglass.api.statement_answers import AdvisedBefore
 from watchglass.ui import format
+from watchglass.ui.statement_planless import planless
 
 LEAST = 0.5
 """The least width of a bar, in percent: something that is not nothing can be seen."""
@@ -26,6 +27,7 @@ NOTHING = "No index would halve the cost of this statement, and nothing in its t
 NOT_SENT = (
     "The service's own processes did not send it in this window, so that nothing is advised: choose a longer one."
 )
+NEVER = "No index is advised for it: under Plan it is said where its time goes."
 BASIS = {
     "verified": "Verified: PostgreSQL planned with it by HypoPG, and uses it.",
     "estimated": "Estimated by PostgreSQL's own formulas.",
@@ -109,12 +111,17 @@ class AdviceView:
     missing: Missing | None = None
 
 
-def view(answer: SuggestionsAnswer, advised: Sequence[AdvisedBefore] = ()) -> AdviceView:
-    """The advice on the one statement that was asked for; what was `advised` before stands where nothing newer is."""
+def view(answer: SuggestionsAnswer, advised: Sequence[AdvisedBefore] = (), text: str | None = None) -> AdviceView:
+    """The advice on the one statement that was asked for; what was `advised` before stands where nothing newer is.
+
+    `text` is the statement's: of one that never has a plan it is said so.
+    """
     one = answer.statements[0] if answer.statements else None
     indexes = [_index(at, index) for at, index in enumerate(one.indexes)] if one else []
     rewrites = [RewriteRow(f"rewrite-{at}", rewrite) for at, rewrite in enumerate(one.rewrites)] if one else []
     built = [_built(at, index) for at, index in enumerate(answer.built)]
+    any_ = bool(indexes or rewrites or built)
+    never = not any_ and planless(text) is not None
     open_ = [] if one else [before for before in advised if before.state == "open"]
     return AdviceView(
         sentence=_sentence(indexes, rewrites, built),
@@ -122,8 +129,8 @@ def view(answer: SuggestionsAnswer, advised: Sequence[AdvisedBefore] = ()) -> Ad
         rewrites=rewrites,
         built=built,
         standing=[StandingRow(f"standing-{at}", before) for at, before in enumerate(open_)],
-        note=(one.note or "") if one else "",
-        nothing=_nothing(one, bool(indexes or rewrites or built)),
+        note=(one.note or "") if one and not never else "",
+        nothing=NEVER if never else _nothing(one, any_),
     )
 
 

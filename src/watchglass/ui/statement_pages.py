@@ -129,8 +129,8 @@ class StatementPages:
         parameters = SuggestionsParameters(limit=1, fingerprint=_fingerprint(request))
         try:
             answer = await suggestions(self._asked(request), parameters)
-            before = () if answer.statements else (await self._known(request)).advice
-            view = statement_advice.view(answer, before)
+            known = await self._known(request)
+            view = statement_advice.view(answer, () if answer.statements else known.advice, known.text)
         except (DatabaseNotConfigured, ExtraMissing) as error:
             view = statement_advice.AdviceView(missing=statement_plans.missing_of(str(error)))
         return self._answer(request, "cards/statement_advice.html", view=view)
@@ -139,7 +139,8 @@ class StatementPages:
         context, fingerprint = self._site.context, _fingerprint(request)
         answer = await plans(context, fingerprint)
         chosen = await self._chosen(request, fingerprint)
-        view = statement_plans.view(answer, chosen, viewer(request), self._slow, context.clock())
+        text = None if chosen or answer.latest else (await self._known(request)).text
+        view = statement_plans.view(answer, chosen, viewer(request), self._slow, context.clock(), text)
         token = await guard_token(request) if view.running.may else ""
         return self._answer(request, "cards/statement_plan.html", view=view, guard_token=token)
 

@@ -15,6 +15,7 @@ from watchglass.store.explain import NEEDS_ROLE, SECONDS
 from watchglass.ui import format, plan
 from watchglass.ui.levels import Level
 from watchglass.ui.plan import PlanView
+from watchglass.ui.statement_planless import Planless, planless
 
 HOW = {"parameters": "with parameters", "generic": "for any parameters", "analyze": "by EXPLAIN ANALYZE"}
 RECENT = 86_400.0
@@ -66,7 +67,8 @@ class Running:
 class PlansView:
     """`plan` is the one that is shown; `missing` says why there is none, `note` what keeps newer ones away.
 
-    `outdated`: it was seen before an index was made that was advised.
+    `planless` says so of a statement that never has one. `outdated`: it was seen before an index was made that was
+    advised.
     """
 
     fingerprint: str
@@ -77,12 +79,19 @@ class PlansView:
     running: Running
     note: str
     outdated: bool
+    planless: Planless | None
     missing: Missing | None
 
 
-def view(answer: PlansAnswer, chosen: PlanAnswer | None, visitor: Visitor, slow: float, now: float) -> PlansView:
-    """All about the plans; `chosen` is the one that the address names, else the latest is shown."""
+def view(
+    answer: PlansAnswer, chosen: PlanAnswer | None, visitor: Visitor, slow: float, now: float, text: str | None = None
+) -> PlansView:
+    """All about the plans; `chosen` is the one that the address names, else the latest is shown.
+
+    `text` is the statement's, by which it is said why it has none.
+    """
     shown = chosen or answer.latest
+    never = None if shown else planless(text)
     changes = [_change(one) for one in answer.changes]
     recent = bool(changes) and now - changes[0].time.timestamp() < RECENT
     return PlansView(
@@ -94,7 +103,8 @@ def view(answer: PlansAnswer, chosen: PlanAnswer | None, visitor: Visitor, slow:
         running=_running(answer, visitor),
         note=f"When this process asked for a plan last, it got none: {answer.problem}" if answer.problem else "",
         outdated=bool(shown and answer.index_built_at and shown.seen_at < answer.index_built_at),
-        missing=None if shown else _missing(answer, slow),
+        planless=never,
+        missing=None if shown or never else _missing(answer, slow),
     )
 
 
