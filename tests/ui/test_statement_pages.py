@@ -72,14 +72,16 @@ def seen(text: str) -> str:
     return " ".join(Texts(re.sub(r"</(t[hd]|p|dt|dd|li|span)>", " ", text)).text.split())
 
 
-def sent(recorder: Recorder, seconds: float, times: int = 1, error: str | None = None, text: str = TEXT) -> None:
+def sent(
+    recorder: Recorder, seconds: float, times: int = 1, error: str | None = None, text: str = TEXT, lag: float = 0.0
+) -> None:
     histogram = recorder.histogram(
         meters.DB_CLIENT_OPERATION_DURATION, ("postgresql", "SELECT", "SELECT orders", text, None, error)
     )
     for _ in range(times):
         histogram.record(seconds)
     waited = ("GET", "/orders/{reference}", "postgresql", "SELECT orders", text)
-    recorder.counter(meters.HTTP_SERVER_BUDGET, waited).add(seconds * times)
+    recorder.counter(meters.HTTP_SERVER_BUDGET, waited).add(seconds * times - lag)
 
 
 def counted(recorder: Recorder, *figures: float) -> None:
@@ -132,6 +134,22 @@ async def test_both_sides_are_shown_beside_the_hour_before(
     endpoint = identify(("GET", "/orders/{reference}"))
     assert f'href="/ui/monitoring/advanced?endpoint={endpoint}"' in top and "queryid -7" in seen(top)
     assert "an hour ago" not in await part("figures", compare="none")
+
+
+async def test_why_callers_waited_less_than_calls_took_is_said_where_it_is_notable(
+    process: Process, now: float, part: Part
+) -> None:
+    def before(recorder: Recorder) -> None:
+        sent(recorder, 0.1, 10)
+
+    def after(recorder: Recorder) -> None:
+        sent(recorder, 0.1, 3, lag=0.1)
+
+    await hours(process, now, before, after)
+    assert "600 ms of 1.8 s in all is no endpoint's: the event loop's lag, what was" in seen(await part("statement"))
+    start, end = (datetime.fromtimestamp(time, UTC).isoformat() for time in (now - 7200, now - 3600))
+    earlier = seen(await part("statement", start=start, end=end))
+    assert "60 calls took 6 s" in earlier and "is no endpoint's" not in earlier
 
 
 async def test_the_trend_is_drawn_and_leads_to_its_traces(process: Process, now: float, part: Part) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from watchglass.api import words
 from watchglass.api.models import Missing
-from watchglass.api.statement_answers import Caller, ServerState, StatementAnswer, StatementError
+from watchglass.api.statement_answers import Caller, ServerState, StatementAnswer, StatementError, StatementRow
 from watchglass.ui import format, statement_chart, statement_figures
 from watchglass.ui.levels import Level, latency_level
 from watchglass.ui.statement_chart import Legend
@@ -15,6 +15,9 @@ from watchglass.ui.statement_figures import Line
 from watchglass.ui.statement_text import Piece, laid_out
 
 NAMED_ONLY = "Its text is not known: what sent it gave a name only."
+NOTABLE = 0.05
+"""The part of a statement's time from which on it is said that no endpoint has it."""
+
 NEVER = (
     "Nothing is known of this statement: it was not executed while figures are kept, or it was sent by nobody who is "
     "observed."
@@ -34,7 +37,7 @@ class CallerRow:
 
 @dataclass(frozen=True, slots=True)
 class StatementView:
-    """Everything but plans, advice and traces. `known` is whether anything is known of it at all."""
+    """Everything but plans, advice and traces. `of_none` says how much of its time no endpoint has, and why."""
 
     fingerprint: str
     summary: str
@@ -56,6 +59,7 @@ class StatementView:
     errors: list[StatementError]
     callers: list[CallerRow]
     more_callers: int
+    of_none: str
     chart: str
     legend: list[Legend]
 
@@ -85,6 +89,7 @@ def view(answer: StatementAnswer, than: str, slow: float) -> StatementView:
         errors=answer.errors,
         callers=[_caller(one) for one in row.callers] if row else [],
         more_callers=row.more_callers if row else 0,
+        of_none=_of_none(row) if row else "",
         chart=chart.data if chart else "",
         legend=chart.legend if chart else [],
     )
@@ -114,3 +119,17 @@ def _missing(state: ServerState) -> Missing | None:
 def _caller(one: Caller) -> CallerRow:
     share, seconds = round(one.share * 100, 1), format.quantity(one.seconds, "s")
     return CallerRow(one.endpoint_id, one.label, share, words.percent(one.share), seconds)
+
+
+def _of_none(row: StatementRow) -> str:
+    """A request's time is shared out so that its parts add up: what callers have is less than what calls took."""
+    if not row.client or not row.callers or not row.callers[0].share:
+        return ""
+    rest = row.client.seconds - row.callers[0].seconds / row.callers[0].share
+    if rest < NOTABLE * row.client.seconds:
+        return ""
+    of_all = f"{words.duration(rest)} of {words.duration(row.client.seconds)}"
+    return (
+        f"{of_all} in all is no endpoint's: the event loop's lag, what was waited for at the same time, and calls "
+        "outside requests."
+    )

@@ -26,7 +26,7 @@ _KINDS = (
     (
         "COMMIT, END, PREPARE TRANSACTION",
         "{name} has no plan: its time is that of flushing the write-ahead log to the disk, and of waiting for a "
-        "synchronous replica where there is one. Deferred constraints and triggers run in it, too.",
+        "synchronous replica where there is one; PostgreSQL's own count ends before that.",
         *("checkpoints and their writing", "health-checkpoints"),
     ),
     (
