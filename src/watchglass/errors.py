@@ -33,6 +33,15 @@ class DatabaseNotConfigured(WatchglassError):
 class DatabaseUnavailable(WatchglassError):
     """PostgreSQL at {address} does not answer: {reason}. Telemetry is kept in memory until it is back."""
 
+    @property
+    def plainly(self) -> str:
+        """Why, without what it means for telemetry."""
+        return str(self).partition(" Telemetry is kept in memory")[0]
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    """PostgreSQL at {address} answers, but {reason}. {remedy} Telemetry is kept in memory meanwhile."""
+
 
 class RedisUnavailable(WatchglassError):
     """Redis at {address} cannot be used: {reason}."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from watchglass.api.budget_answers import BudgetAnswer, BudgetShare
 from watchglass.api.models import Answer, Figure, Model, Tile, TimeWindow
 from watchglass.jobs.doctor.findings import Finding
@@ -162,12 +164,32 @@ class SetupAnswer(Answer):
     findings: list[Finding]
 
 
+class Pressing(Model):
+    """One thing, with a sentence that says it.
+
+    Of `locks`, all held by one session that waits for nobody: `pid` is its process (0: a prepared transaction),
+    `seconds` for how long the longest of those behind it has waited. Of `connections`: `share` of those there may be.
+    `away`: the service's database cannot be used.
+    """
+
+    what: Literal["locks", "connections", "away"]
+    sentence: str
+    pid: int | None = None
+    seconds: float | None = None
+    share: float | None = None
+
+
 class SummaryAnswer(Model):
-    """Every tile of the page by the card's name."""
+    """Every tile of the page by the card's name.
+
+    `pressing` is what of PostgreSQL is in the requests' way now, None where that is not known. Of a window of the past
+    it is not asked.
+    """
 
     window: TimeWindow
     compared_with: TimeWindow | None
     tiles: dict[str, Tile]
+    pressing: list[Pressing] | None = None
 
 
 class MeterFigure(Model):

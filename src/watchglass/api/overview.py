@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
@@ -9,7 +11,7 @@ from watchglass import __version__
 from watchglass import meters as instruments
 from watchglass.analysis.windows import Window
 from watchglass.api import cards, footprint, postgresql, requests, system
-from watchglass.api.answers import MeterFigure, MetersAnswer, SummaryAnswer
+from watchglass.api.answers import MeterFigure, MetersAnswer, Pressing, SummaryAnswer
 from watchglass.api.asking import Asked, Readings, figures
 from watchglass.api.context import Context
 from watchglass.api.coverage import Coverage, coverage
@@ -25,17 +27,29 @@ from watchglass.store.names import names
 if TYPE_CHECKING:
     from watchglass.store.reader import Group
 
+Now = Callable[[], Awaitable[list[Pressing] | None]]
+
 _RECENT = 300.0
 
 
-async def summary(asked: Asked) -> SummaryAnswer:
-    """Every tile, all over the same window."""
-    tiles = {name: await cards.CARDS[name].answer(asked, {}) for name in cards.TILES}
+async def summary(asked: Asked, now: Now) -> SummaryAnswer:
+    """Every tile, all over the same window, and what presses `now` where the window ends now."""
+    tiles, found = await asyncio.gather(_tiles(asked), now() if asked.window.end >= asked.now else _nothing())
     return SummaryAnswer(
         window=TimeWindow.of(asked.window),
         compared_with=TimeWindow.of(asked.earlier) if asked.earlier else None,
-        tiles={name: tile for name, tile in tiles.items() if isinstance(tile, Tile)},
+        tiles=tiles,
+        pressing=found,
     )
+
+
+async def _tiles(asked: Asked) -> dict[str, Tile]:
+    tiles = {name: await cards.CARDS[name].answer(asked, {}) for name in cards.TILES}
+    return {name: tile for name, tile in tiles.items() if isinstance(tile, Tile)}
+
+
+async def _nothing() -> list[Pressing]:
+    return []
 
 
 async def metrics(asked: Asked) -> Tile:

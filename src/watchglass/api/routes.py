@@ -20,6 +20,7 @@ from watchglass.api import (
     paths,
     postgres_routes,
     postgresql_health_routes,
+    pressing,
     ranges,
     recording,
     redis,
@@ -123,7 +124,7 @@ def _public(add: APIRouter) -> None:
 def _answers(add: APIRouter) -> None:
     @add.get(f"{paths.API}/advanced/summary")
     async def summary(question: Question) -> SummaryAnswer:
-        return await overview.summary(question)
+        return await overview.summary(question, lambda: pressing.known(question.context))
 
     @add.get(f"{paths.API}/status")
     async def status(request: Request) -> StatusAnswer:

@@ -28,6 +28,7 @@ from watchglass.ui.cards import headline
 from watchglass.ui.incident_pages import add_incident_pages
 from watchglass.ui.pages import Pages
 from watchglass.ui.postgresql_pages import add_postgresql_pages
+from watchglass.ui.pressing import PressingNow
 from watchglass.ui.statement_pages import add_statement_pages
 from watchglass.ui.trace_pages import add_trace_pages
 
@@ -76,6 +77,7 @@ class Site:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.pages = Pages(context.settings.path_prefix)
+        self._pressing = PressingNow(context)
 
     async def page(self, request: Request) -> Response:
         """The one page, its cards still empty: they ask for their content themselves."""
@@ -145,13 +147,14 @@ class Site:
         """The sentence and the four tiles, of one window and one moment."""
         query = request.query_params
         try:
-            answer = await overview.summary(Asked.of(self.context, _only(query, OF_RANGE)))
+            asked = Asked.of(self.context, _only(query, OF_RANGE))
+            answer = await overview.summary(asked, self._pressing.get)
             problem = await self._problem_of_telemetry()
         except WatchglassError as error:
             return self.problem(request, error, "cards/no_overview.html", cards=_tiles())
         settings = self.context.settings
         tiles: list[Any] = [cards.VIEWS[name][0](tile, query, settings) for name, tile in answer.tiles.items()]
-        top = headline.view(tiles, problem)
+        top = headline.view(tiles, problem, answer.pressing)
         return self.pages.answer(request, "cards/overview.html", tiles=tiles, headline=top, window=answer.window)
 
     async def footprint_content(self, request: Request) -> Response:
