@@ -11,7 +11,7 @@ from watchglass.analysis.lock_words import lock_name
 
 def lock(locktype: str, **known: Any) -> dict[str, Any]:
     names = ("relation", "kind", "transaction", "virtualxid", "classid", "objid", "objsubid")
-    return {**dict.fromkeys(names), "elsewhere": False, "locktype": locktype, **known}
+    return {**dict.fromkeys(names), "locktype": locktype, **known}
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,6 @@ def lock(locktype: str, **known: Any) -> dict[str, Any]:
         (lock("advisory", classid=0, objid=42, objsubid=1), "advisory lock 42"),
         (lock("advisory", classid=2**32 - 1, objid=2**32 - 1, objsubid=1), "advisory lock -1"),
         (lock("advisory", classid=1, objid=2**32 - 2, objsubid=2), "advisory lock (1, -2)"),
-        (lock("relation", elsewhere=True), "something in another database"),
         (lock("relation"), "a relation that is gone"),
         (lock("object"), "object lock"),
     ],

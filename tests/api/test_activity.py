@@ -14,13 +14,14 @@ import pytest
 import pytest_asyncio
 
 from support import pipelines
-from support.databases import execute
+from support.databases import execute, fresh_database
 from support.locking import APP, NOW, TABLE, Answer, asking, end, named, requests, session, until
 from support.pgbouncer import PgBouncer
 from support.programs import need
 from support.service import Service
 from watchglass.api.activity_words import POOLED
 from watchglass.demo.servers import PostgreSQL
+from watchglass.store import activity as store
 from watchglass.store.migrations import migrate
 
 
@@ -164,8 +165,41 @@ async def test_a_session_that_runs_is_not_one_that_waits(shop: str, client: http
     assert (answer["waiting"], answer["blocking"], answer["locks"]) == ([], [], [])
     assert {"application": "report", "user": "app", "count": 1} in answer["connections"]["by_application"]
     by_state = {one["state"]: one["count"] for one in answer["connections"]["by_state"]}
-    assert sum(by_state.values()) == answer["connections"]["used"] <= answer["connections"]["limit"]
-    assert by_state["active"] >= 2
+    found = answer["connections"]
+    assert sum(by_state.values()) + found["ours"] == found["used"] <= found["limit"]
+    assert by_state["active"] >= 1 and found["ours"] >= 1
+
+
+async def test_what_waits_in_another_database_is_not_of_this_page(
+    shop: str, client: httpx.AsyncClient, postgres_server: PostgreSQL
+) -> None:
+    lock = "SELECT pg_advisory_xact_lock(42)"
+    with fresh_database(postgres_server) as other:
+        async with session(other, "BEGIN", lock), session(other, "BEGIN", name="other") as waiting:
+            task = asyncio.create_task(waiting.execute(lock))
+            await asyncio.to_thread(
+                pipelines.until, lambda: pipelines.fetch(shop, "SELECT FROM pg_locks WHERE NOT granted")
+            )
+            answer = (await client.get(NOW)).json()
+            task.cancel()
+    assert (answer["waiting"], answer["blocking"], answer["locks"]) == ([], [], [])
+    assert answer["sentence"].startswith("No session waits for a lock")
+
+
+async def test_a_session_that_was_not_looked_for_is_not_said_to_have_ended(
+    shop: str, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_LOCKED", 1)
+    lock = "SELECT pg_advisory_lock(7)"
+    async with session(shop, lock, name="holder") as holder, session(shop, name="waiter") as waiting:
+        task = asyncio.create_task(waiting.execute(lock))
+        answer = await until(client, lambda now: now["locks"])
+        pid = await holder.fetchval("SELECT pg_backend_pid()")
+        task.cancel()
+    (root,) = answer["locks"]
+    assert root["session"]["pid"] == pid and "It was not looked at" in root["session"]["why_not"]
+    assert f"WHERE pid = {pid};" in root["session"]["why_not"]
+    assert [one["application"] for one in answer["waiting"]] == ["waiter"]
 
 
 async def test_an_ordinary_role_is_told_what_it_does_not_see(

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from support.databases import execute
+from support.databases import execute, fresh_database
 from support.locking import NOW, TABLE, Answer, asking, audited, end, named, session, until
 from watchglass.demo.servers import PostgreSQL
 from watchglass.store import activity as store
@@ -146,6 +146,27 @@ async def test_ones_own_sessions_are_never_ended(shop: str, client: httpx.AsyncC
         answer = (await end(client, "terminate", ours)).json()
         assert answer == {"done": False, "told": ours["why_not"]}
         assert "Watchglass's own" in answer["told"]
+
+
+@pytest.mark.parametrize("how", ["cancel", "terminate"])
+async def test_a_session_of_another_database_is_not_ended(
+    shop: str, client: httpx.AsyncClient, postgres_server: PostgreSQL, how: str
+) -> None:
+    with fresh_database(postgres_server) as other:
+        async with session(other, "BEGIN", name="other") as neighbour:
+            [row] = await neighbour.fetch(
+                "SELECT pid, backend_start, datname FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+            )
+            one = {"pid": row["pid"], "backend_start": row["backend_start"].isoformat()}
+            answer = (await end(client, how, one)).json()
+            assert not answer["done"]
+            assert (
+                f"It is of the database {row['datname']}, and this page of {shop.rpartition('/')[2]}" in answer["told"]
+            )
+            assert f"SELECT pg_terminate_backend({row['pid']});" in answer["told"]
+            assert await neighbour.fetchval("SELECT 1") == 1
+    ((_, _, _, detail),) = audited(shop)
+    assert "It is of the database" in detail["refused"]
 
 
 async def test_it_needs_an_admin_their_token_and_a_confirmation(

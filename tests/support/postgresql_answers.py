@@ -75,7 +75,7 @@ def connections(used: int, limit: int = 100, reserved: int = 3) -> Connections:
     active = used // 4
     states = [StateCount(state="active", count=active), StateCount(state="idle", count=used - active)]
     applications = [ApplicationCount(application="shop", user="app", count=used)]
-    return Connections(limit=limit, reserved=reserved, used=used, by_state=states, by_application=applications)
+    return Connections(limit=limit, reserved=reserved, used=used, ours=0, by_state=states, by_application=applications)
 
 
 def check(**known: Any) -> HealthCheck:

@@ -163,6 +163,17 @@ def test_watchglass_s_own_sessions_are_counted_apart() -> None:
     assert running.more == "9 more, 2 of Watchglass's own"
 
 
+def test_what_waits_or_blocks_is_counted_as_in_the_tree_and_the_headline_whoever_it_is() -> None:
+    ours = session(5, waits_for=[1], seconds=3.0, ours=True)
+    waiting = [session(4, waits_for=[1], seconds=3.0), ours]
+    tree = node(session(1), *map(node, waiting))
+    found = now(waiting=waiting, blocking=[session(1)], locks=[tree], left_off={"waiting": 0})
+    view = postgresql.view(found)
+    assert view.locks[0].holds_up == "holds up 2 sessions"
+    assert next(one for one in view.lists if one.name == "waiting").count == 2
+    assert "2 sessions wait for locks" in headline(found).sentence
+
+
 def test_no_more_is_sent_every_five_seconds_than_anybody_reads() -> None:
     waiting = [session(number, waits_for=[1], seconds=9.0) for number in range(10, 110)]
     tree = node(session(1), *(node(one) for one in waiting))
@@ -195,6 +206,9 @@ def test_what_pg_monitor_would_add_is_said_once() -> None:
 def test_the_bar_of_connections_has_the_room_that_is_left() -> None:
     found = postgresql.connections_view(connections(40))
     assert [(one.name, one.width) for one in found.bar] == [("active", 10.0), ("idle", 30.0), ("free", 60.0)]
+    own = postgresql.connections_view(connections(40).model_copy(update={"used": 44, "ours": 4}))
+    assert [(one.name, one.width) for one in own.bar[2:]] == [("own", 4.0), ("free", 56.0)]
+    assert own.states[-1] == ("own", "4 Watchglass's own")
     assert found.sentence.endswith("max_connections is 100, and 3 are kept back for administrators.")
 
 

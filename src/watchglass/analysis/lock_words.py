@@ -31,8 +31,6 @@ def lock_name(lock: Mapping[str, Any]) -> str:
     if relation is not None:
         part = _PARTS.get(kind, "")
         return f"{part} {KINDS.get(lock['kind'], 'relation')} {relation}".lstrip()
-    if lock["elsewhere"]:
-        return "something in another database"
     match kind:
         case "transactionid":
             return f"transaction {lock['transaction']}"

@@ -149,8 +149,9 @@ def _lists(now: Activity, sessions: Sessions) -> tuple[dict[str, Any], dict[str,
     shown = {row["pid"]: sessions.of(row) for row in now.sessions} | {PREPARED: sessions.prepared(now.prepared)}
     waits = {row["pid"]: row["blocked_by"] for row in now.waiting}
     in_the_way = list(dict.fromkeys(pid for blockers in waits.values() for pid in blockers))
+    looked_for = frozenset(now.locked)
     for pid in (*waits, *in_the_way):
-        shown.setdefault(pid, sessions.missing(pid))
+        shown.setdefault(pid, sessions.missing(pid, pid in looked_for))
     found = {
         "running": [shown[row["pid"]] for row in now.sessions if row["is_running"]][:MOST],
         "waiting": [shown[pid] for pid in waits],

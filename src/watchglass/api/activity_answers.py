@@ -45,12 +45,14 @@ class ApplicationCount(Model):
 class Connections(Model):
     """Connections of clients of the whole server against its limit. `limit` counts the `reserved` ones.
 
-    `reserved` are those kept back for superusers and, from version 16 on, for pg_use_reserved_connections.
+    `ours` of the `used` are Watchglass's own; `by_state` has the others. `reserved` are those kept back for superusers
+    and, from version 16 on, for pg_use_reserved_connections.
     """
 
     limit: int
     reserved: int
     used: int
+    ours: int
     by_state: list[StateCount]
     by_application: list[ApplicationCount]
 

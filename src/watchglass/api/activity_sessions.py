@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from watchglass import redaction
 from watchglass.analysis.fingerprints import of_statement
 from watchglass.api.activity_answers import Session
+from watchglass.store.activity import MOST_LOCKED
 
 if TYPE_CHECKING:
     from watchglass.store.activity import Row
@@ -22,19 +22,22 @@ SEVERAL: Final = (
     "It is one of {prepared} prepared transactions, and PostgreSQL does not say which: see pg_prepared_xacts for the "
     "one that was forgotten, and end it by ROLLBACK PREPARED."
 )
+NOT_LOOKED_AT: Final = (
+    f"It was not looked at: more than {MOST_LOCKED} sessions wait or are waited for. See it with "
+    "SELECT * FROM pg_stat_activity WHERE pid = {pid};"
+)
 OURS: Final = "It is Watchglass's own, and ends by itself."
 NOT_A_CLIENT: Final = "It is no client's but PostgreSQL's own: {kind}."
 HIDDEN: Final = "The role {role} does not see when it began, so that another might be ended. To see it: {grant}"
+OF_ANOTHER: Final = (
+    "It is of the database {database}, and this page of {own}: end it where that one is looked after, or by "
+    "SELECT pg_terminate_backend({pid});"
+)
 SUPERUSER: Final = "It is a superuser's: only a superuser may end it."
 NOT_ALLOWED: Final = (
     "The role {role} may end sessions of its own role only. To let it end others: GRANT pg_signal_backend TO {role};"
 )
 
-_MARK: Final = "/* watchglass:"
-_OF_DRIVER: Final = re.compile(
-    r'(?:BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|DEALLOCATE|COPY "?watchglass"?|WITH RECURSIVE typeinfo_tree)\b|\Z',
-    re.IGNORECASE,
-)
 _SAME: Final = timedelta(seconds=30)
 """How far the clocks of the store and of the server may be apart where a session is recognised by its beginning."""
 
@@ -42,16 +45,6 @@ _CUT: Final = 5
 """Bytes that may be missing of a text that was cut: a character is not."""
 
 _HELD: Final = ("trace_id", "endpoint", "request_ended")
-
-
-def is_ours(row: Row) -> bool:
-    """Whether a session is one of Watchglass's, by what it sent last.
-
-    Its application name is not enough: behind pgbouncer a session keeps the name of who had it before. What the driver
-    words itself has no mark of ours, and goes by the name.
-    """
-    text = row["query"] or ""
-    return _MARK in text or (_has_our_name(row) and (_is_hidden(row) or _OF_DRIVER.match(text) is not None))
 
 
 def _has_our_name(row: Row) -> bool:
@@ -72,12 +65,14 @@ def grant_of(server: Mapping[str, Any]) -> str:
 def why_not(row: Mapping[str, Any], server: Mapping[str, Any]) -> str | None:
     """Why this session may not be ended from here; None where it may be tried."""
     role = server["quoted_role"]
-    if is_ours(row):
+    if row["is_ours"]:
         return OURS
     if row["backend_start"] is None:
         return HIDDEN.format(role=role, grant=grant_of(server))
     if row["backend_type"] != "client backend":
         return NOT_A_CLIENT.format(kind=row["backend_type"])
+    if row["database"] != server["database"]:
+        return OF_ANOTHER.format(database=row["database"], own=server["database"], pid=row["pid"])
     if row["of_superuser"] and not server["is_superuser"]:
         return SUPERUSER
     return None if row["may_signal"] else NOT_ALLOWED.format(role=role)
@@ -99,7 +94,7 @@ class Sessions:
     def of(self, row: Row) -> Session:
         """A session that PostgreSQL has shown."""
         waits = self._waiting.get(row["pid"])
-        text, ours = self._statement(row), is_ours(row)
+        text, ours = self._statement(row), row["is_ours"]
         return Session(
             pid=row["pid"],
             backend_start=row["backend_start"],
@@ -119,11 +114,11 @@ class Sessions:
             **self._holder(row),
         )
 
-    def missing(self, pid: int) -> Session:
-        """One that waited or was waited for, and is not among the sessions."""
+    def missing(self, pid: int, looked_for: bool) -> Session:
+        """One that waited or was waited for, and is not among the sessions: it ended, unless nobody looked for it."""
         waits = self._waiting.get(pid)
         blockers = list(dict.fromkeys(waits["blocked_by"])) if waits else []
-        return _bare(pid, "It has ended.", waits_for=blockers)
+        return _bare(pid, "It has ended." if looked_for else NOT_LOOKED_AT.format(pid=pid), waits_for=blockers)
 
     def prepared(self, row: Row | None) -> Session:
         """A prepared transaction, which has no session."""

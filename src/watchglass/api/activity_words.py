@@ -32,11 +32,13 @@ def role_of(server: Mapping[str, Any]) -> Role:
 
 def connections_of(now: Activity) -> Connections:
     """Connections of clients, those of hidden state as unknown."""
-    states = [row for row in now.groups if row["of_state"]]
+    of_state = [row for row in now.groups if row["of_state"]]
+    states = [row for row in of_state if not row["is_ours"]]
     return Connections(
         limit=now.server["max_connections"],
         reserved=now.server["reserved"],
-        used=sum(row["connections"] for row in states),
+        used=sum(row["connections"] for row in of_state),
+        ours=sum(row["connections"] for row in of_state if row["is_ours"]),
         by_state=[StateCount(state=row["state"] or UNKNOWN, count=row["connections"]) for row in states],
         by_application=[
             ApplicationCount(

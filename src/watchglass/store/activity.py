@@ -34,6 +34,11 @@ MOST_HELD: Final = 1_000
 FRESH_SECONDS: Final = 15.0
 """For how long what a process said of its connections is believed; it says it every two."""
 
+OF_DRIVER: Final = (
+    r'^(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|DEALLOCATE|COPY "?watchglass"?|WITH RECURSIVE typeinfo_tree)(?!\w)|^$'
+)
+"""What the driver of Watchglass's own connections words itself."""
+
 PREPARED: Final = 0
 """What pg_blocking_pids calls a prepared transaction."""
 
@@ -45,13 +50,15 @@ ENDS_SECONDS: Final = 1.0
 class Activity:
     """Of one moment. `sessions` are those that run, idle in a transaction, wait or are waited for, longest first.
 
-    `groups` count connections, `waiting` are the locks that are waited for, `prepared` is a prepared transaction, where
-    one is in the way: that one, if it is known which (`is_it`).
+    `groups` count connections, `waiting` are the locks that are waited for, `locked` are the processes asked for
+    because they wait or are waited for, `prepared` is a prepared transaction, where one is in the way: that one, if it
+    is known which (`is_it`).
     """
 
     server: Row
     groups: Sequence[Row]
     waiting: Sequence[Row]
+    locked: Sequence[int]
     sessions: Sequence[Row]
     prepared: Row | None
 
@@ -79,13 +86,13 @@ async def activity(database: Database) -> Activity:
 
     async def read(fetch: Fetch) -> Activity:
         [server] = _rows(await fetch(queries["activity_server"]))
-        groups = _rows(await fetch(queries["activity_connections"], MOST_GROUPS))
+        groups = _rows(await fetch(queries["activity_connections"], MOST_GROUPS, OF_DRIVER))
         waiting = _rows(await fetch(queries["activity_waiting"], MOST))
         locked = _locked(waiting)
-        sessions = _rows(await fetch(queries["activity_sessions"], locked, MOST))
+        sessions = _rows(await fetch(queries["activity_sessions"], locked, MOST, OF_DRIVER))
         waited_for = [row["transaction"] for row in waiting if PREPARED in row["blocked_by"]]
-        prepared = _rows(await fetch(queries["activity_prepared"], waited_for)) if PREPARED in locked else []
-        return Activity(server, groups, waiting, sessions, prepared[0] if prepared else None)
+        prepared = _rows(await fetch(queries["activity_prepared"], waited_for)) if waited_for else []
+        return Activity(server, groups, waiting, locked, sessions, prepared[0] if prepared else None)
 
     return await database.ask(read, seconds=SECONDS)
 
@@ -107,7 +114,7 @@ async def session(database: Database, pid: int) -> Found:
 
     async def read(fetch: Fetch) -> Found:
         [server] = _rows(await fetch(queries["activity_server"]))
-        rows = _rows(await fetch(queries["activity_sessions"], [pid], 0))
+        rows = _rows(await fetch(queries["activity_sessions"], [pid], 0, OF_DRIVER))
         return Found(server, rows[0] if rows else None)
 
     return await database.ask(read, seconds=SECONDS)

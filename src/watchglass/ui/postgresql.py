@@ -119,6 +119,7 @@ def connections_view(found: Connections) -> ConnectionsView:
     level = next((name for name, limit in rule.levels if limit is not None and share > limit), None)
     limits = " and ".join(words.percent(limit) for limit in rule.limits)
     label = f"{found.used} of {usable} connections; limits {limits}"
+    states = [(name, f"{count:,} {state}") for name, state, count in _states(found)]
     reserved = f", and {found.reserved} are kept back for administrators" if found.reserved else ""
     return ConnectionsView(
         used=f"{found.used:,}",
@@ -127,16 +128,22 @@ def connections_view(found: Connections) -> ConnectionsView:
         sentence=f"{words.percent(share)} of what applications may open; max_connections is {found.limit}{reserved}.",
         gauge=drawing.gauge(share, rule.limits, False, 1.0, label),
         bar=_bar(found),
-        bar_text=", ".join(f"{one.count} {one.state}" for one in found.by_state),
-        states=[(STATES.get(one.state, "other"), f"{one.count:,} {one.state}") for one in found.by_state],
+        bar_text=", ".join(text for _, text in states),
+        states=states,
         applications=_applications(found.by_application),
     )
+
+
+def _states(found: Connections) -> list[tuple[str, str, int]]:
+    """The shade of each state, what it is called, and how many are in it; Watchglass's own are the last."""
+    states = [(STATES.get(one.state, "other"), one.state, one.count) for one in found.by_state]
+    return [*states, ("own", "Watchglass's own", found.ours)] if found.ours else states
 
 
 def _bar(found: Connections) -> list[drawing.Segment]:
     """All connections that there are, by state, and the room that is left."""
     whole = max(found.limit, found.used, 1)
-    shares = [(STATES.get(one.state, "other"), one.count / whole) for one in found.by_state]
+    shares = [(name, count / whole) for name, _, count in _states(found)]
     return drawing.stacked([*shares, ("free", 1 - sum(share for _, share in shares))])
 
 

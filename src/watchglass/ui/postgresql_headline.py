@@ -183,9 +183,8 @@ def _quiet(now: ActivityAnswer | None, share: PostgresqlShare | None) -> str:
     """That nothing was found, by figures; or that nothing is known."""
     said: list[str] = []
     if now is not None:
-        said.append(
-            f"{words.plural(len(now.waiting), 'session')} waiting" if now.waiting else "nothing waits for a lock"
-        )
+        waiting = len(now.waiting) + now.left_off["waiting"]
+        said.append(f"{words.plural(waiting, 'session')} waiting" if waiting else "nothing waits for a lock")
         if now.connections is not None:
             found = postgresql.connections_view(now.connections)
             said.append(f"{found.used} of {found.usable} connections are used")

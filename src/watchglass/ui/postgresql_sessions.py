@@ -35,6 +35,8 @@ LISTS = {
 }
 """The lists in the order in which they are read, with what their sessions do."""
 
+OF_LOCKS = ("blocking", "waiting")
+
 ACTIONS = {"cancel": "Cancel", "terminate": "Terminate"}
 ASKS = {"cancel": "Cancel the statement of session {pid}", "terminate": "Terminate session {pid}"}
 
@@ -77,7 +79,9 @@ class SessionView:
 
 @dataclass(frozen=True, slots=True)
 class SessionsView:
-    """One of the lists; `count` is without Watchglass's own, `rest` opens below what is shown, as `more` says.
+    """One of the lists; `rest` opens below what is shown, as `more` says.
+
+    `count` is without Watchglass's own, but of those that wait for locks or hold them, as in the tree.
 
     `left_off` are beyond what was asked for.
     """
@@ -139,8 +143,9 @@ def sessions_view(name: str, sessions: Sequence[Session], left_off: int, blocker
     rest = views[SHOWN:] if len(others) > SHOWN else views[len(others) :]
     more = f"{len(rest) + left_off:,} more" if len(rest) + left_off > len(ours) else ""
     more += f"{', ' if more else ''}{len(ours)} of Watchglass's own" if ours else ""
-    name, count = name.replace("_", "-"), len(others[:MOST]) + left_off
-    return SessionsView(name, title, what, count, views[: len(views) - len(rest)], rest, more, left_off)
+    count = len(others[:MOST]) + left_off + (len(ours) if name in OF_LOCKS else 0)
+    shown = views[: len(views) - len(rest)]
+    return SessionsView(name.replace("_", "-"), title, what, count, shown, rest, more, left_off)
 
 
 def session_view(name: str, one: Session, blockers: Blockers = NO_BLOCKERS) -> SessionView:
