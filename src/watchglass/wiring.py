@@ -29,11 +29,13 @@ from watchglass.instrumentation.budget import Budget
 from watchglass.instrumentation.contrib_packages import ContribPackages
 from watchglass.instrumentation.logs import LoggingInstrumentor
 from watchglass.instrumentation.own_threads import OwnThreads
+from watchglass.instrumentation.pools import Pools
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.redis import RedisInstrumentor
 from watchglass.instrumentation.routes import clashes
 from watchglass.instrumentation.runtime import RuntimeInstrumentor
 from watchglass.instrumentation.slow_captures import SlowCaptures
+from watchglass.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from watchglass.jobs.elected import ElectedJobs
 from watchglass.jobs.plans import Plans
 from watchglass.meters import WATCHGLASS_DROPPED
@@ -162,6 +164,7 @@ class House:
         self.host_meters.read()
         self.host_spans.meet()
         LoggingInstrumentor().meet()
+        SQLAlchemyInstrumentor().meet()
         self.evidence.start()
         self.exports.start()
         self.worker.start()
@@ -180,8 +183,8 @@ class House:
     def close(self) -> None:
         """Undo everything: libraries are as they were, threads end."""
         termination.forget()
-        ours = RedisInstrumentor(), AsyncPGInstrumentor(), LoggingInstrumentor(), self.runtime, self.host_spans
-        for instrumentor in (self.contrib, *ours):
+        clients = SQLAlchemyInstrumentor(), RedisInstrumentor(), AsyncPGInstrumentor()
+        for instrumentor in (self.contrib, *clients, LoggingInstrumentor(), self.runtime, self.host_spans):
             with guard.protected("close"):
                 instrumentor.uninstrument()
         redaction.mark_with(None)
@@ -199,11 +202,12 @@ class House:
         self.worker.stop()
 
     def _instrument(self) -> None:
-        with guard.protected("instrument"):
-            AsyncPGInstrumentor().instrument(recorder=self.recorder, captures=self.plans.captures)
-        for instrumentor in (RedisInstrumentor(), self.contrib):
+        pools, captures = Pools(self.recorder), self.plans.captures
+        for client in (AsyncPGInstrumentor(), RedisInstrumentor(), SQLAlchemyInstrumentor()):
             with guard.protected("instrument"):
-                instrumentor.instrument(recorder=self.recorder)
+                client.instrument(recorder=self.recorder, pools=pools, captures=captures)
+        with guard.protected("instrument"):
+            self.contrib.instrument(recorder=self.recorder)
         hearing = self.evidence.hearing
         offer_log = hearing(self.exports.offer_log) if self.settings.capture_logs else None
         with guard.protected("instrument"):

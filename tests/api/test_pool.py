@@ -18,11 +18,11 @@ HOUR = 3600.0
 Start = Callable[..., Process]
 
 
-def pool(recorder: Recorder, idle: int, used: int, waiting: int = 0, name: str = MAIN) -> None:
+def pool(recorder: Recorder, idle: int, used: int, waiting: int = 0, name: str = MAIN, most: int | None = 10) -> None:
     """As the instrumentation sets it."""
     recorder.gauge(meters.DB_CLIENT_CONNECTION_COUNT, (name, "idle")).set(idle)
     recorder.gauge(meters.DB_CLIENT_CONNECTION_COUNT, (name, "used")).set(used)
-    recorder.gauge(meters.DB_CLIENT_CONNECTION_MAX, (name,)).set(10)
+    recorder.gauge(meters.DB_CLIENT_CONNECTION_MAX, (name,)).set(most)
     recorder.gauge(meters.DB_CLIENT_CONNECTION_PENDING_REQUESTS, (name,)).set(waiting)
 
 
@@ -72,6 +72,21 @@ async def test_each_process_has_its_pools_and_all_are_added_up(
     assert [figures[name] for name in ("used", "idle", "size", "max", "waiting", "timeouts")] == [11, 4, 15, 20, 7, 10]
     assert answer["figures"]["wait"]["samples"] == 200
     assert answer["sentence"].startswith("11 of 20 connections of 2 processes are in use; 7 requests wait for one;")
+
+
+async def test_where_a_pool_has_no_limit_there_is_none_for_all(
+    api: httpx.AsyncClient, process: Start, now: float
+) -> None:
+    def connects_each_time(recorder: Recorder) -> None:
+        pool(recorder, idle=0, used=3, name="pgbouncer:6432/shop", most=None)
+        pool(recorder, idle=1, used=4)
+
+    await process(now - HOUR).live(now - 600, now, connects_each_time)
+    answer = await ask(api)
+    assert {one["name"]: one["max"] for one in answer["pools"]} == {"pgbouncer:6432/shop": None, MAIN: 10}
+    assert answer["figures"]["max"]["value"] is None
+    assert answer["figures"]["max"]["reason"] == "A pool has no limit."
+    assert answer["sentence"] == "7 connections of 1 process are in use."
 
 
 async def test_a_process_that_ended_is_no_part_of_now_but_was_of_the_earlier_window(

@@ -20,12 +20,13 @@ from watchglass.instrumentation.native import Native
 GUARDS = {
     "adopted.tracers.HostSpans.on_end", "asgi.Layer._exchange", "asgi.Layer._is_own", "asgi.Layer._serve",
     "asgi.Layer._serves", "asgi.Layer._shuts_down", "asyncpg_connection._safely",
+    "asyncpg_pools.AsyncPGPools._ended", "asyncpg_pools.AsyncPGPools._observed",
     "asyncpg_protocol.WatchedProtocol.connection_lost", "asyncpg_protocol.WatchedProtocol.set_connection",
     "asyncpg_protocol._ended", "asyncpg_protocol._executed", "contrib.SharingTracer.start_span",
     "contrib_spans.ChildSpan.end", "contrib_spans.ChildSpan.record_exception", "contrib_spans.ChildTracer._of_host",
     "contrib_spans.ChildTracer.start_span", "exchange.Exchange.send", "log_capture.LogCapture.record",
-    "outbound.Listener.on_end", "pools.Pools._ended",
-    "pools.Pools._observed", "redis._begun", "redis._safely", "redis_commands_watched._failed",
+    "outbound.Listener.on_end", "redis._begun", "redis._safely", "redis_commands_watched._failed",
+    "sqlalchemy.EnginePools._ended", "sqlalchemy.EnginePools._observed",
     "websocket.Connection.receive", "websocket.Connection.send",
 }  # fmt: skip
 # What only hands on or does nothing: the call, the server's messages, what somebody does to a span of the host's.

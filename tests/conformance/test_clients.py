@@ -27,8 +27,10 @@ from support.cluster import cluster_of_one
 from watchglass import guard
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.caches import CacheTypes
+from watchglass.instrumentation.pools import Pools
 from watchglass.instrumentation.redis import RedisInstrumentor
 from watchglass.instrumentation.redis_observer import RedisObserver
+from watchglass.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from watchglass.meters import CACHE_LOOKUPS, DB_CLIENT_OPERATION_DURATION
 
 ITEM = "SELECT title FROM documents WHERE id = $1"
@@ -344,9 +346,10 @@ async def done_in_a_request(row: Row, mode: Mode, url: str) -> Observed:
     mode.instrument_clients()
     mode.prepare(app)
     observed = observe(app)
-    ours = [AsyncPGInstrumentor(), RedisInstrumentor()]
+    ours = [AsyncPGInstrumentor(), RedisInstrumentor(), SQLAlchemyInstrumentor()]
+    pools = Pools(observed.recorder)
     for instrumentor in ours:
-        instrumentor.instrument(recorder=observed.recorder)
+        instrumentor.instrument(recorder=observed.recorder, pools=pools)
     mode.take_clients(observed.recorder)
     try:
         call = await get(app, "/work")

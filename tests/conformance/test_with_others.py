@@ -1,19 +1,29 @@
-"""Libraries that stand between the service and what we watch: SQLAlchemy's asyncpg dialect, and uvloop's event loop."""
+"""Libraries that stand between the service and what we watch: SQLAlchemy with its pools, and uvloop's event loop."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool, QueuePool
 
 from conformance.modes import Mode
 from conformance.service import service
 from conformance.test_clients import SELECT, Row, done_in_a_request, hosts, measured, statements
 from conformance.test_http import ROWS
 from support.asgi import observe
+from watchglass import meters
+
+ITEM = "SELECT title FROM documents WHERE id = 1"
+PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -25,12 +35,12 @@ async def documents(database_url: str) -> str:
     return database_url
 
 
-async def by_sqlalchemy(url: str) -> None:
-    from sqlalchemy import text
-    from sqlalchemy.ext.asyncio import create_async_engine
-    from sqlalchemy.pool import NullPool
+def engine_of(url: str, **options: Any) -> AsyncEngine:
+    return create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"), **options)
 
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"), poolclass=NullPool)
+
+async def by_sqlalchemy(url: str) -> None:
+    engine = engine_of(url, poolclass=NullPool)
     async with engine.begin() as connection:
         for number in (1, 2, 3):
             row = await connection.execute(text("SELECT title FROM documents WHERE id = :id"), {"id": number})
@@ -49,6 +59,67 @@ async def test_statements_of_sqlalchemy_are_measured_once_each(mode: Mode, docum
     if not mode.spans_of_contrib:
         assert len(statements(observed)) == counted.total()
         assert mode.spans() is None or len(hosts(mode)) == counted.total()
+
+
+async def waits_for_the_pool(url: str) -> None:
+    engine = engine_of(url, pool_size=1, max_overflow=0, pool_timeout=PATIENCE)
+    held = await engine.connect()
+
+    async def asks() -> Any:
+        async with engine.connect() as connection:
+            return (await connection.execute(text(ITEM))).scalar_one()
+
+    asking = asyncio.create_task(asks())
+    await asyncio.sleep(0.1)
+    await held.close()
+    assert await asking == "title 1"
+    await engine.dispose()
+
+
+async def times_out_at_the_pool(url: str) -> None:
+    engine = engine_of(url, pool_size=1, max_overflow=0, pool_timeout=0.05)
+    async with engine.connect():
+        with pytest.raises(PoolTimeout):
+            await engine.connect()
+    await engine.dispose()
+
+
+async def waits_in_a_thread(url: str) -> None:
+    """An engine that blocks, whose driver nobody measures: its pool is measured all the same."""
+    engine = create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.05)
+
+    def asks() -> None:
+        with engine.connect(), pytest.raises(PoolTimeout):
+            engine.connect()
+        engine.dispose()
+
+    await asyncio.to_thread(asks)
+
+
+POOLS = [
+    Row("waits for SQLAlchemy's pool", waits_for_the_pool, {"acquired": 2}, 0),
+    Row("times out at SQLAlchemy's pool", times_out_at_the_pool, {"acquired": 1, "in vain": 1}, 0),
+    Row("times out at it in a thread", waits_in_a_thread, {"acquired": 1, "in vain": 1}, 0),
+]
+
+
+@pytest.mark.parametrize("row", POOLS, ids=lambda row: row.name)
+async def test_waiting_for_a_pool_of_sqlalchemy_is_measured_once(row: Row, mode: Mode, documents: str) -> None:
+    observed = await done_in_a_request(row, mode, documents)
+    counted: Counter[str] = Counter()
+    for state in observed.recorder.collect():
+        if state.meter is meters.DB_CLIENT_CONNECTION_WAIT_TIME:
+            counted["acquired"] += state.count
+        elif state.meter is meters.DB_CLIENT_CONNECTION_TIMEOUTS:
+            counted["in vain"] += round(state.sum)
+    assert counted == row.measured
+    [kept] = observed.traces
+    acquiring = [span for span in kept.spans if span.name == "acquire connection"]
+    shown = [span for span in acquiring if span.end_ns - span.start_ns >= 50_000_000]
+    assert [span.error for span in shown if span.error] == ["TimeoutError"] * row.measured.get("in vain", 0)
+    assert shown, "it is why the request took long"
+    assert {span.trace_id for span in shown} == {kept.root.trace_id}
+    assert kept.root.error is None, "the service has seen to it"
 
 
 @pytest.fixture

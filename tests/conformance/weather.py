@@ -23,6 +23,10 @@ import redis.asyncio
 from fastapi import FastAPI
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
 
 from conformance.modes import Mode
 from conformance.service import service
@@ -33,6 +37,7 @@ from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
 from watchglass.instrumentation.logs import LoggingInstrumentor
 from watchglass.instrumentation.redis import RedisInstrumentor
 from watchglass.instrumentation.server_timing import ServerTiming
+from watchglass.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 
 MODULES: list[ModuleType] = [
     importlib.import_module(found.name)
@@ -52,6 +57,9 @@ PATHS = [
 PATHS += ["/static/nothing", "/nothing", "/background", "/background-fails", "/own-ids", "/data", "/data-at-once"]
 SOCKETS = ["/ws/7", "/ws-listens", "/ws-refused", "/ws-breaks", "/ws-breaks-later"]
 ADMIN = (b"cookie", b"session=admin")
+
+SMALL = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.01}
+ANY_THREAD = {"check_same_thread": False}
 
 LIFE = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
 _numbers = itertools.count()
@@ -96,6 +104,7 @@ def with_data(app: FastAPI, log: logging.Logger) -> FastAPI:
         log.info("asked for data")
         _asks_another_service()
         answers = [*await _statements(app.state.pool), *await _commands(app.state.redis)]
+        answers += await asyncio.to_thread(_of_an_engine, app.state.engine)
         return [*answers, *await asyncio.to_thread(_blocking_commands, app.state.blocking_redis)]
 
     @app.get("/data-at-once")
@@ -148,6 +157,16 @@ async def _commands(client: Any) -> list[Any]:
     return answers
 
 
+def _of_an_engine(engine: Engine) -> list[Any]:
+    with engine.connect() as connection:
+        answers = [connection.execute(text("SELECT 9")).scalar_one()]
+        try:
+            engine.connect()
+        except PoolTimeout as error:
+            answers.append(str(error))
+    return answers
+
+
 def _blocking_commands(client: Any) -> list[Any]:
     with client.pipeline() as pipeline:
         answers = [client.get("weather:1"), *pipeline.get("weather:1").get("weather:none").execute()]
@@ -165,8 +184,10 @@ async def clients(app: FastAPI, database_url: str, redis_url: str) -> AsyncItera
         asyncpg.create_pool(database_url, min_size=1, max_size=1) as app.state.pool,
         redis.asyncio.Redis.from_url(redis_url, decode_responses=True) as app.state.redis,
     ):
+        app.state.engine = create_engine("sqlite://", poolclass=QueuePool, connect_args=ANY_THREAD, **SMALL)
         with redis.Redis.from_url(redis_url, decode_responses=True) as app.state.blocking_redis:
             yield
+        app.state.engine.dispose()
 
 
 async def outcomes(app: Any) -> list[tuple[Any, ...]]:
@@ -225,7 +246,7 @@ class Weather:
         app = self._service(printed)
         mode.prepare(app)
         seen = observe(app, timing=ServerTiming(b"session=", lambda cookies: True))
-        ours = [AsyncPGInstrumentor(), RedisInstrumentor()]
+        ours = [AsyncPGInstrumentor(), RedisInstrumentor(), SQLAlchemyInstrumentor()]
         for instrumentor in ours:
             instrumentor.instrument(recorder=seen.recorder)
         LoggingInstrumentor().instrument(offer_log=lambda record: None, level="INFO", key=b"k" * 16)

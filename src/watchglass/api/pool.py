@@ -19,7 +19,11 @@ MOST: Final = 100
 """Pools that are told apart."""
 
 NO_POOL: Final = "No connection pool was used in this window."
-REMEDY: Final = "Pools of asyncpg are seen from their first use on: acquire from one made by asyncpg.create_pool()."
+REMEDY: Final = (
+    "Pools are seen from their first use on: those of asyncpg, made by asyncpg.create_pool(), and those of "
+    "SQLAlchemy's engines, made by create_async_engine() or create_engine()."
+)
+NO_LIMIT: Final = "A pool has no limit."
 NO_WAIT: Final = "No connection was acquired in this window."
 
 SPECS: Final[Mapping[str, Spec]] = {
@@ -62,6 +66,8 @@ async def pool(asked: Asked) -> PoolsAnswer:
 async def _readings(asked: Asked, found: Sequence[Pool]) -> Mapping[str, Reading]:
     whole = total(await asked.reader.select(DB_CLIENT_CONNECTION_WAIT_TIME.name, asked.window))
     readings = {name: _sum([value(one) for one in found]) for name, value in _OF_ALL.items()}
+    if any(one.max is None for one in found):
+        readings["max"] = Reading(None, reason=NO_LIMIT)
     readings["wait"] = Reading(whole.percentile(0.95), whole.count, None if whole.count else NO_WAIT)
     timeouts = sum(one.timeouts for one in found)
     readings["timeouts"] = Reading(timeouts, samples=whole.count) if found else Reading(None, reason=NO_POOL)
@@ -73,11 +79,14 @@ def _sum(values: Sequence[int | None]) -> Reading:
 
 
 def _sentence(found: Sequence[Pool], figures: Mapping[str, Figure]) -> str:
-    most, waiting, wait = figures["max"].value or 0.0, figures["waiting"].value or 0.0, figures["wait"]
+    most, waiting, wait, used = (figures[name] for name in ("max", "waiting", "wait", "used"))
     number = len({one.instance for one in found})
     processes = "1 process" if number == 1 else f"{number} processes"
-    used = figures["used"]
     verb = "is" if used.value == 1 else "are"
-    text = f"{words.figure(used)} of {words.plural(most, 'connection')} of {processes} {verb} in use"
-    text += f"; {words.plural(waiting, 'request')} {'waits' if waiting == 1 else 'wait'} for one" if waiting else ""
+    taken = words.plural(used.value or 0.0, "connection")
+    if most.value is not None:
+        taken = f"{words.figure(used)} of {words.plural(most.value, 'connection')}"
+    text = f"{taken} of {processes} {verb} in use"
+    if waiting.value:
+        text += f"; {words.plural(waiting.value, 'request')} {'waits' if waiting.value == 1 else 'wait'} for one"
     return f"{text}; P95 of waiting is {words.figure(wait)}." if wait.value is not None else f"{text}."

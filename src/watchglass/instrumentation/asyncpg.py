@@ -16,6 +16,7 @@ import asyncpg.protocol
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from watchglass.instrumentation.asyncpg_connection import QueryLogger, mark_own_statements
+from watchglass.instrumentation.asyncpg_pools import AsyncPGPools
 from watchglass.instrumentation.asyncpg_rounds import Rounds
 from watchglass.instrumentation.backends import Backends
 from watchglass.instrumentation.operations import Operation
@@ -87,7 +88,7 @@ class AsyncPGObserver:
 class AsyncPGInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Measures asyncpg: `instrument(recorder=...)`, `uninstrument()`. One object, however often it is made.
 
-    `captures` is offered the statements that took long, with their parameters.
+    `captures` is offered the statements that took long, with their parameters; `pools` has other libraries' too.
 
     `capture_parameters` keeps the values of parameters, redacted, in traces. Of connections that are open already,
     those of pools are heard from their next acquisition on, by their query loggers.
@@ -96,7 +97,7 @@ class AsyncPGInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     _patches: Patches | None = None
     _observer: AsyncPGObserver | None = None
     _logger: QueryLogger | None = None
-    _pools: Pools | None = None
+    _pools: AsyncPGPools | None = None
 
     def __init__(self, capture_parameters: bool = False) -> None:
         self._capture_parameters = capture_parameters
@@ -109,12 +110,18 @@ class AsyncPGInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         """What is known of the statements, while instrumented."""
         return self._observer
 
-    def _instrument(self, recorder: Recorder | None = None, captures: SlowCaptures | None = None, **_: Any) -> None:
+    def _instrument(
+        self,
+        recorder: Recorder | None = None,
+        captures: SlowCaptures | None = None,
+        pools: Pools | None = None,
+        **_: Any,
+    ) -> None:
         recorder = Recorder() if recorder is None else recorder
         self._patches = Patches()
         self._observer = AsyncPGObserver(recorder, captures)
         self._logger = QueryLogger(self._observer)
-        self._pools = Pools(recorder, self._logger.attach)
+        self._pools = AsyncPGPools(pools or Pools(recorder), self._logger.attach)
         if _can_be_watched():
             self._watch(self._patches)
         else:

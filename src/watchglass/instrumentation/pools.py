@@ -1,18 +1,16 @@
-"""Connection pools of asyncpg: how long acquiring takes, how often in vain, and how full they are."""
+"""Connection pools of any library: how long acquiring takes, how often in vain, and how full they are."""
 
 from __future__ import annotations
 
-import functools
-import weakref
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
-from urllib.parse import urlsplit
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
-from watchglass.guard import caught, own_work
+from watchglass.guard import caught
 from watchglass.instrumentation.budget import POOL, note
 from watchglass.instrumentation.providers import record_client_work
-from watchglass.instrumentation.recorder import Recorder
+from watchglass.instrumentation.recorder import Histogram, Recorder
 from watchglass.meters import (
     DB_CLIENT_CONNECTION_COUNT,
     DB_CLIENT_CONNECTION_MAX,
@@ -24,123 +22,104 @@ from watchglass.meters import (
 SHOWN_WAIT: Final = 0.001
 """Seconds of waiting for a connection from which on a request's trace shows it."""
 
-_PLACE = "instrumentation.pools"
-_STATE = "_watchglass"
-_MAX_NAMES = 100
+MAX_NAMES: Final = 100
+"""Names of pools that are told apart; more are "other"."""
 
-Call = Callable[..., Awaitable[Any]]
+_PLACE = "instrumentation.pools"
+
+
+class Numbers(NamedTuple):
+    """How full a pool is: connections idle and used, how many there may be, and who waits for one.
+
+    `most` is None where there is no limit.
+    """
+
+    idle: int
+    used: int
+    most: int | None
+    pending: int
 
 
 class ObservedPool:
-    """What is known of one pool. The pool's own queue holds it, so that it lives as long as the pool."""
+    """What is known of one pool. The pool itself holds it, so that it lives as long as the pool."""
 
-    __slots__ = ("__weakref__", "name", "pending", "pool", "wait")
+    __slots__ = ("__weakref__", "name", "pending", "wait")
 
-    def __init__(self, pool: Any) -> None:
-        self.pool = pool
+    def __init__(self) -> None:
         self.pending = 0
         self.name: str | None = None
-        self.wait: Any = None
+        self.wait: Histogram | None = None
+
+    def address(self) -> str:
+        """What the pool is called, or where its connections lead; never a password."""
+        raise NotImplementedError
+
+    def numbers(self) -> Numbers | None:
+        """How full it is, or None once it is closed. Any thread."""
+        raise NotImplementedError
+
+    def timed_out(self, error: BaseException) -> bool:
+        """Whether the error says that no connection came in time."""
+        return isinstance(error, TimeoutError)
 
 
 class Pools:
-    """All pools that were used while observing."""
+    """All pools that were used while observing. Those of one name are added up: it is one server's connections."""
 
-    def __init__(self, recorder: Recorder, acquired: Callable[[Any], None]) -> None:
+    def __init__(self, recorder: Recorder) -> None:
+        self.clock = recorder.clock
         self._recorder = recorder
-        self._acquired = acquired
-        self._pools: weakref.WeakSet[ObservedPool] = weakref.WeakSet()
+        self._pools: WeakValueDictionary[int, ObservedPool] = WeakValueDictionary()
         self._names: set[str] = set()
-        self.active = True
+        self._shown: set[str] = set()
         recorder.before_collect(self._set_gauges)
 
-    def close(self) -> None:
-        """Forget the pools and leave them as they were."""
-        self.active = False
-        for observed in list(self._pools):
-            vars(observed.pool._queue).pop(_STATE, None)
-        self._pools.clear()
-        self._set_absent(self._names)
+    def add(self, pool: ObservedPool) -> None:
+        """Know a pool from now on, for as long as it lives."""
+        self._pools[id(pool)] = pool
 
-    def watched(self, method: Call) -> Call:
-        """`Pool._acquire`, measured."""
+    def forget(self, pool: ObservedPool) -> None:
+        """Know it no longer."""
+        self._pools.pop(id(pool), None)
 
-        @functools.wraps(method)
-        async def _acquire(pool: Any, *args: Any, **kwargs: Any) -> Any:
-            observed = self._observed(pool) if self.active and not own_work.get() else None
-            if observed is None:
-                return await method(pool, *args, **kwargs)
-            start = self._recorder.clock()
-            observed.pending += 1
-            try:
-                connection = await method(pool, *args, **kwargs)
-            except BaseException as error:
-                self._ended(observed, start, error, None)
-                raise
-            finally:
-                observed.pending -= 1
-            self._ended(observed, start, None, connection)
-            return connection
-
-        return _acquire
-
-    def _observed(self, pool: Any) -> ObservedPool | None:
-        try:
-            queue = pool._queue
-            if queue is None:  # not opened yet: asyncpg will say so
-                return None
-            observed: ObservedPool | None = getattr(queue, _STATE, None)
-            if observed is None:
-                observed = ObservedPool(pool)
-                setattr(queue, _STATE, observed)
-                self._pools.add(observed)
-            return observed
-        except Exception:
-            caught(_PLACE)
-            return None
-
-    def _ended(self, observed: ObservedPool, start: float, error: BaseException | None, connection: Any) -> None:
-        try:
-            end = self._recorder.clock()
-            note(POOL, start, end)
-            if observed.name is None:
-                observed.name = self._bounded(pool_name(observed.pool))
-                observed.wait = self._recorder.histogram(DB_CLIENT_CONNECTION_WAIT_TIME, (observed.name,))
-            if error is None:
-                observed.wait.record(end - start)
-                self._acquired(connection)
-            elif isinstance(error, TimeoutError):
-                self._recorder.counter(DB_CLIENT_CONNECTION_TIMEOUTS, (observed.name,)).add()
-            if end - start >= SHOWN_WAIT or error is not None:
-                attributes = {"db.client.connection.pool.name": observed.name}
-                kind = type(error).__qualname__ if error is not None else None
-                record_client_work("acquire connection", start, end, attributes, kind, self._recorder.clock)
-        except Exception:
-            caught(_PLACE)
+    def ended(self, pool: ObservedPool, start: float, error: BaseException | None) -> None:
+        """Somebody got a connection, or an error in its place, and waited since `start`, a reading of the clock."""
+        end = self.clock()
+        note(POOL, start, end)
+        if pool.name is None or pool.wait is None:
+            pool.name = self._bounded(pool.address())
+            pool.wait = self._recorder.histogram(DB_CLIENT_CONNECTION_WAIT_TIME, (pool.name,))
+        if error is None:
+            pool.wait.record(end - start)
+        elif pool.timed_out(error):
+            self._recorder.counter(DB_CLIENT_CONNECTION_TIMEOUTS, (pool.name,)).add()
+        if end - start >= SHOWN_WAIT or error is not None:
+            attributes = {"db.client.connection.pool.name": pool.name}
+            kind = type(error).__qualname__ if error is not None else None
+            record_client_work("acquire connection", start, end, attributes, kind, self.clock)
 
     def _bounded(self, name: str) -> str:
-        if name not in self._names and len(self._names) >= _MAX_NAMES:
-            return "other"
+        if name not in self._names and len(self._names) >= MAX_NAMES:
+            self._names = {pool.name for pool in self._alive() if pool.name is not None}
+            if len(self._names) >= MAX_NAMES:
+                return "other"
         self._names.add(name)
         return name
 
-    def _set_gauges(self) -> None:
-        """Pools of one name are added up: it is one server's connections that they take."""
-        if not self.active:
-            return
-        sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-        for observed in list(self._pools):
-            if observed.name is not None and not observed.pool._closed:
-                size, idle = observed.pool.get_size(), observed.pool.get_idle_size()
-                for index, value in enumerate((idle, size - idle, observed.pool.get_max_size(), observed.pending)):
-                    sums[observed.name][index] += value
-        for name, (idle, used, most, pending) in sums.items():
-            self._set(name, idle, used, most, pending)
-        self._set_absent(self._names - set(sums))
+    def _alive(self) -> list[ObservedPool]:
+        return [pool for reference in self._pools.valuerefs() if (pool := reference()) is not None]
 
-    def _set_absent(self, names: set[str]) -> None:
-        for name in names:
+    def _set_gauges(self) -> None:
+        found: defaultdict[str, list[Numbers]] = defaultdict(list)
+        for pool in self._alive():
+            if pool.name is not None and (numbers := _numbers(pool)) is not None:
+                found[pool.name].append(numbers)
+        for name, of_name in found.items():
+            self._set(name, *(_added(column) for column in zip(*of_name, strict=True)))
+            self._shown.add(name)  # after it was set: another thread may be at this, too
+        for name in self._shown - set(found):
             self._set(name, None, None, None, None)
+            self._shown.discard(name)
 
     def _set(self, name: str, idle: int | None, used: int | None, most: int | None, pending: int | None) -> None:
         gauge = self._recorder.gauge
@@ -156,15 +135,15 @@ def address(host: Any, port: Any, database: Any) -> str:
     return f"{place}:{port}/{database}" if port else f"{place}/{database}"
 
 
-def pool_name(pool: Any) -> str:
-    """The address of the pool's server and database: of one of its connections, else as far as it was told."""
-    for holder in pool._holders:
-        connection = holder._con
-        if connection is not None:
-            place = connection._addr
-            host, port = (place, None) if isinstance(place, str) else place[:2]
-            return address(host, port, connection._params.database)
-    dsn = urlsplit(str(pool._connect_args[0] or "")) if pool._connect_args else urlsplit("")
-    told = pool._connect_kwargs
-    host = told.get("host") or dsn.hostname or "localhost"
-    return address(host, told.get("port") or dsn.port, told.get("database") or dsn.path.lstrip("/") or "postgres")
+def _numbers(pool: ObservedPool) -> Numbers | None:
+    try:
+        return pool.numbers()
+    except Exception:
+        caught(_PLACE)
+        return None
+
+
+def _added(values: Sequence[int | None]) -> int | None:
+    """The sum; None where one of them has no limit."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
