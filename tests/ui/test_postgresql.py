@@ -311,10 +311,26 @@ def test_a_check_has_a_sign_a_word_its_rows_and_its_trend() -> None:
     assert (found.icon, found.word, found.level) == ("warning", "see to it", "warning")
     assert str(found.value) == "99\N{NO-BREAK SPACE}%" and found.basis == "in an hour"
     texts = [one.text.replace("\N{NO-BREAK SPACE}", " ") for one in found.rows[0]]
-    assert texts == ["orders", "3 MB", "12 %", AT.isoformat(), "12,345"]
+    assert texts == ["orders", "3 MB", "12 %", "2026-11-25 03:00:00 UTC", "12,345"]
     assert found.rows[0][3].time == "2026-11-25T03:00:00Z"
     assert [one.text for one in found.rows[1]] == ["\N{EN DASH}"] * 5
+    assert found.opens == "Show 2 of 5 tables"
     assert found.spark is not None and found.trend == "From 3\N{NO-BREAK SPACE}B to 1\N{NO-BREAK SPACE}B in this window"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((0, 4, 2), "From 0 to 2 in this window"),
+        ((0, 0), "0 all the time in this window"),
+        ((0, 7, 0), "Between 0 and 7 in this window"),
+        ((None, 3), ""),
+    ],
+)
+def test_what_a_trend_shows_is_said(values: tuple[float | None, ...], said: str) -> None:
+    trend = [(AT + timedelta(minutes=number), value) for number, value in enumerate(values)]
+    [found] = postgresql_health.view(health(check(trend=trend, rows=[{}], columns=[]))).checks
+    assert (found.trend, found.opens) == (said, "Show details")
 
 
 async def test_an_answer_is_shared_while_it_is_asked_and_a_while_after() -> None:

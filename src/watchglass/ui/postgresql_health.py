@@ -17,6 +17,9 @@ SIGNS = {
 }
 """The icon of each state, and its level, empty where it is no finding."""
 
+THINGS = ("table", "statement")
+"""What rows may be of, as their first column is called; others are details."""
+
 WORDS = {"good": "good", "attention": "see to it", "bad": "see to it now", "unknown": "not known"}
 
 
@@ -31,7 +34,10 @@ class CellView:
 
 @dataclass(frozen=True, slots=True)
 class CheckView:
-    """One check. `trend` says in words what the line shows, `basis` what the value is of, if its sentence does not."""
+    """One check. `trend` says in words what the line shows, `basis` what the value is of, if its sentence does not.
+
+    `opens` says what its rows are.
+    """
 
     check: HealthCheck
     icon: str
@@ -42,6 +48,7 @@ class CheckView:
     trend: str
     basis: str
     columns: tuple[Column, ...]
+    opens: str
     rows: list[list[CellView]]
 
 
@@ -72,15 +79,26 @@ def _check(one: HealthCheck) -> CheckView:
         trend=_trend(values, one.trend_unit, "in a week" if one.name == "growth" else "in this window"),
         basis=one.basis if one.basis and one.value is not None and one.basis not in one.sentence else "",
         columns=one.columns,
+        opens=_opens(one),
         rows=[[cell(row.get(column.key), column.unit) for column in one.columns] for row in one.rows],
     )
+
+
+def _opens(one: HealthCheck) -> str:
+    thing, shown, left_off = one.columns[0].title.lower() if one.columns else "", len(one.rows), one.left_off
+    if thing not in THINGS:
+        return "Show details"
+    return f"Show {f'{shown} of ' if left_off else ''}{words.plural(shown + left_off, thing)}"
 
 
 def _trend(values: list[float | None], unit: str | None, over: str) -> str:
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return ""
-    return f"From {quantity(known[0], unit)} to {quantity(known[-1], unit)} {over}"
+    first, last, low, high = (str(quantity(one, unit)) for one in (known[0], known[-1], min(known), max(known)))
+    if first != last:
+        return f"From {first} to {last} {over}"
+    return f"{low} all the time {over}" if low == high else f"Between {low} and {high} {over}"
 
 
 def quantity(value: float, unit: str | None) -> format.Quantity:
@@ -96,7 +114,7 @@ def cell(value: Cell, unit: str | None) -> CellView:
         case bool():
             return CellView("yes" if value else "no", words=True)
         case str() if unit == "iso" and (time := _time(value)):
-            return CellView(value, time=time)
+            return CellView(time.replace("T", " ").replace("Z", " UTC"), time=time)
         case str():
             return CellView(value, words=True)
         case int() if not unit:

@@ -24,6 +24,7 @@ export function start() {
       event.preventDefault(); // or what has the focus afterwards would be pressed as well
       (event.target.querySelector("[data-enter]") ?? event.target.querySelector("summary, a, [data-open]"))?.click();
     }
+    if (event.key === "Escape") document.querySelector("[data-escape]")?.click();
     if (event.target.closest(".range") && /^Arrow(Left|Right)$/.test(event.key)) along(event);
   });
   document.querySelector("[data-help]").addEventListener("click", () => help().showModal());
