@@ -29,6 +29,12 @@ def test_sizes(count: float, text: str) -> None:
     assert words.size(count) == text
 
 
+def test_a_range_of_sizes() -> None:
+    assert words.size_between(40 * 1024**2, 120 * 1024**2) == "40 to 120 MB"
+    assert words.size_between(900 * 1024, 1.5 * 1024**2) == "900 kB to 1.5 MB"
+    assert words.size_between(100, 110) == "110 B"
+
+
 @pytest.mark.parametrize(
     ("ratio", "text"),
     [(0, "0 %"), (0.0004, "0.04 %"), (0.034, "3.4 %"), (0.5, "50 %"), (0.9995, "99.95 %"), (0.999999, "99.99 %"),

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from watchglass.analysis.index_costs import btree_bytes, inverted_bytes, inverted_cost, read_cost
+from watchglass.analysis import index_sizes
+from watchglass.analysis.index_costs import inverted_cost, read_cost
+from watchglass.analysis.index_sizes import Size
 from watchglass.analysis.quals import Qual
 from watchglass.analysis.relations import Column, shape_of_key
 from watchglass.analysis.scans import Scan
@@ -33,11 +35,13 @@ class Candidate:
     serves: str
     cost: float
     rows: float
-    bytes: int
+    size: Size
     method: str = "btree"
     any_order: int = 0
     """So many keys at the start are compared for equality: their order does not matter."""
     sorted: bool = False
+    entries: float | None = 1.0
+    """So many does a row have in it; None: not known."""
 
 
 def candidates(use: Use, scan: Scan, trigrams: str | None) -> list[Candidate]:
@@ -102,7 +106,7 @@ def _in_order(use: Use, scan: Scan, equal: Sequence[Qual]) -> Iterator[Candidate
         _words(equal, "the order"),
         read_cost(use.relation, max(1.0, rows), correlation=_correlation(columns), ordered=True),
         rows,
-        btree_bytes(use.relation, columns),
+        index_sizes.btree(use.relation, columns),
         any_order=len(equal),
         sorted=True,
     )
@@ -125,8 +129,9 @@ def _inverted(use: Use, scan: Scan, trigrams: str | None) -> Iterator[Candidate]
             what[1],
             inverted_cost(use.relation, column, rows, qual.values),
             rows,
-            inverted_bytes(use.relation, column),
+            index_sizes.inverted(use.relation, column),
             method="gin",
+            entries=index_sizes.entries(use.relation, column),
         )
 
 
@@ -153,7 +158,7 @@ def _tree(use: Use, quals: Sequence[Qual], rows: float, descents: float) -> Cand
         _words(equal, {"range": "a range", "prefix": "the beginning of a text"}.get(last.kind if last else "", "")),
         read_cost(use.relation, rows, correlation=_correlation(columns), descents=max(descents, many)),
         rows,
-        btree_bytes(use.relation, columns),
+        index_sizes.btree(use.relation, columns),
         any_order=len(equal),
     )
 

@@ -15,6 +15,7 @@ from watchglass.analysis import sql_reading
 from watchglass.analysis.candidates import Candidate
 from watchglass.analysis.choices import GAIN, Choice, choose, tables_of
 from watchglass.analysis.existing import begins
+from watchglass.analysis.index_sizes import Size
 from watchglass.analysis.index_statements import definition, statement
 from watchglass.analysis.relations import Facts, Relation
 from watchglass.analysis.scans import Node, cost_of, gathering, scans_of
@@ -68,7 +69,7 @@ class Advice:
     reason: str
     cost_before: float
     cost_after: float
-    size_bytes: int
+    size: Size
     writes: str
     basis: Literal["estimated", "verified"] = "estimated"
     extension: str | None = None
@@ -107,11 +108,14 @@ def makes_needless(longer: Keyed, shorter: Keyed) -> bool:
 
 
 def confirmed(advice: Sequence[Advice], cost_after: float, sizes: Sequence[int | None]) -> list[Advice]:
-    """Advice as PostgreSQL planned with it: those with a size are used, and none is given where all gain too little."""
+    """Advice as PostgreSQL planned with it: those with a size are used, and none is given where all gain too little.
+
+    The size is HypoPG's, of an index that has each key as often as there are rows: at most so much.
+    """
     used = [(one, size) for one, size in zip(advice, sizes, strict=True) if size is not None]
     if not used or cost_after * GAIN > advice[0].cost_before:
         return []
-    return [replace(one, basis="verified", cost_after=cost_after, size_bytes=size) for one, size in used]
+    return [replace(one, basis="verified", cost_after=cost_after, size=one.size.within(size)) for one, size in used]
 
 
 def _advice(use: Use, candidate: Candidate, before: float, after: float, facts: Facts) -> Advice:
@@ -127,8 +131,8 @@ def _advice(use: Use, candidate: Candidate, before: float, after: float, facts: 
         _reason(relation, candidate),
         before,
         after,
-        round(candidate.bytes * max(1.0, relation.all_rows / max(1.0, relation.rows))),
-        writes_of(relation, facts.writes_seconds),
+        candidate.size,
+        writes_of(relation, facts.writes_seconds, candidate.entries),
         extension="pg_trgm" if trigram else None,
         superseded=tuple(index.name for index in relation.indexes if begins(candidate, index)),
         columns=candidate.columns,
@@ -144,9 +148,11 @@ def _reason(relation: Relation, candidate: Candidate) -> str:
     )
 
 
-def writes_of(relation: Relation, seconds: float | None) -> str:
-    """What the index costs to keep, in a sentence."""
-    each = "Each INSERT, and each UPDATE that moves a row, writes to it"
+def writes_of(relation: Relation, seconds: float | None, entries: float | None = 1.0) -> str:
+    """What the index costs to keep, in a sentence; of a row it has so many `entries` (None: not known)."""
+    many = "one entry for each value of the document" if entries is None else f"about {entries:,.0f} entries"
+    what = "" if entries is not None and entries < 2 else f" {many}"
+    each = f"Each INSERT, and each UPDATE that moves a row, writes{what} to it"
     writes = relation.inserts + relation.updates - relation.hot_updates
     if not seconds or seconds < LEAST_SECONDS:
         return f"{each}."

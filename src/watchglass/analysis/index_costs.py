@@ -1,25 +1,21 @@
-"""What an index would cost to read, to keep and to write, by PostgreSQL's own formulas with its default settings.
+"""What an index would cost to read, by PostgreSQL's own formulas with its default settings.
 
 https://www.postgresql.org/docs/current/runtime-config-query.html#RUNTIME-CONFIG-QUERY-CONSTANTS
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import ceil, sqrt
 
+from watchglass.analysis.index_sizes import inverted
 from watchglass.analysis.relations import PAGE_BYTES, Column, Relation
 
 RANDOM_PAGE, SEQUENTIAL_PAGE = 4.0, 1.0
 _ROW, _INDEX_ROW, _OPERATOR = 0.01, 0.005, 0.0025
 _DESCENT_PAGES = 1.0
 _PENDING_PAGES = 5.0
-_TUPLE_BYTES, _FILLED = 16, 0.9
 _ENTRIES_OF_A_PATTERN = 15.0
 """Trigrams of one of several patterns: a name has about so many, and each is a page that is looked up."""
-
-_TRIGRAM_BYTES = 3.0
-"""Bytes of a trigram index for each byte of text, as measured on words."""
 
 
 def heap_pages(relation: Relation, rows: float) -> float:
@@ -47,18 +43,11 @@ def inverted_cost(relation: Relation, column: Column, rows: float, patterns: int
     """Reading so many rows through GIN: its lists, and each row looked at again, for each of several patterns anew."""
     pages = _PENDING_PAGES
     if patterns > 1:
-        all_pages, entries = inverted_bytes(relation, column) / PAGE_BYTES, patterns * _ENTRIES_OF_A_PATTERN
+        all_pages, entries = _pages_of(relation, column), patterns * _ENTRIES_OF_A_PATTERN
         pages += relation.parts * min(all_pages, 2 * all_pages * entries / (2 * all_pages + entries))
     return pages * RANDOM_PAGE + read_cost(relation, rows) + rows * (_ROW + patterns * _OPERATOR)
 
 
-def btree_bytes(relation: Relation, columns: Sequence[Column]) -> int:
-    """At most so many: equal keys are kept once."""
-    width = sum(column.width for column in columns)
-    return max(2, ceil(relation.rows * (width + _TUPLE_BYTES) / _FILLED / PAGE_BYTES)) * PAGE_BYTES
-
-
-def inverted_bytes(relation: Relation, column: Column) -> int:
-    """About so many: a GIN index depends on how often its keys repeat."""
-    share = _TRIGRAM_BYTES if column.is_text else 1.0
-    return max(2, ceil(relation.rows * column.width * share / PAGE_BYTES)) * PAGE_BYTES
+def _pages_of(relation: Relation, column: Column) -> float:
+    """Those of the parts that are read."""
+    return inverted(relation, column).typical / PAGE_BYTES * relation.rows / max(1.0, relation.all_rows)

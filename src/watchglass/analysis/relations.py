@@ -20,7 +20,9 @@ class Column:
     """A column as ANALYZE last saw it: `distinct` values, share of NULLs, bytes a value, correlation with the heap.
 
     `quoted` is its name as a statement may say it. `ordered_by_bytes`: its collation is C. `analyzed` is False where
-    there are no statistics, or the role may not see them; the numbers are then PostgreSQL's own guesses.
+    there are no statistics, or the role may not see them; the numbers are then PostgreSQL's own guesses. `is_long`:
+    ANALYZE left all its values out, for each has more than 1 kB. Of an array `elements` are the different ones of a
+    value, and `common_elements` those of them that are among the most common.
     https://www.postgresql.org/docs/current/view-pg-stats.html
     """
 
@@ -33,10 +35,18 @@ class Column:
     correlation: float = 0.0
     ordered_by_bytes: bool = False
     analyzed: bool = True
+    is_long: bool = False
+    elements: float | None = None
+    common_elements: float = 0.0
 
     @property
     def is_text(self) -> bool:
         return self.type.startswith(_TEXTS) and not self.is_array
+
+    @property
+    def varies(self) -> bool:
+        """Whether its values have a length of their own, and are not aligned where they are short."""
+        return self.is_text or self.is_array or self.type in ("numeric", "jsonb", "bytea")
 
     @property
     def is_array(self) -> bool:
@@ -99,9 +109,10 @@ class Partition:
 class Relation:
     """A table: `quoted` is its qualified name as a statement may say it; `kind` is pg_class.relkind.
 
-    Rows and pages are PostgreSQL's estimates. Writes are those since `counted_since` (unix seconds; None: unknown).
-    What is partitioned (kind p) has the rows, pages and writes of its `partitions`: itself, then the others, each
-    behind its parent; None where they are too many. An index is descended in each of the `parts` that are read.
+    Rows and pages are PostgreSQL's estimates; `beside_bytes` are those of long values (TOAST). Writes are those since
+    `counted_since` (unix seconds; None: unknown). What is partitioned (kind p) has the rows, pages and writes of its
+    `partitions`: itself, then the others, each behind its parent; None where they are too many. An index is descended
+    in each of the `parts` that are read.
     """
 
     schema: str
@@ -117,6 +128,7 @@ class Relation:
     indexes: tuple[Index, ...] = ()
     partitions: tuple[Partition, ...] | None = ()
     parts: int = 1
+    beside_bytes: int = 0
 
     @property
     def all_rows(self) -> float:

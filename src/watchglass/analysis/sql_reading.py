@@ -29,14 +29,14 @@ def read(text: str) -> exp.Expr | None:
 def parsed(text: str) -> exp.Expr | None:
     """The same of any statement."""
     try:
-        from sqlglot.errors import SqlglotError
+        from sqlglot import errors
     except ImportError as error:
         raise ExtraMissing(feature="Advice on statements", package="sqlglot", extra="plans") from error
     if len(text) > MOST_CHARACTERS:
         return None
     try:
         [found] = parsing.statements(text) or [None]
-    except (SqlglotError, ValueError, RecursionError):
+    except (errors.SqlglotError, ValueError, RecursionError):
         return None
     return found
 

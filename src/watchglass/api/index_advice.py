@@ -160,9 +160,12 @@ def _advice(statement: Statement, advised: Advised, repeated: Rewrite | None) ->
 
 
 def _index(advice: Advice) -> AdvisedIndex:
-    fields = {name: getattr(advice, name) for name in AdvisedIndex.model_fields if name not in ("sentence", "within")}
-    cost = f"cost {_cost(advice.cost_before)} -> {_cost(advice.cost_after)}"
-    return AdvisedIndex(**fields, sentence=f"{advice.basis}: {cost}, {words.size(advice.size_bytes)}")
+    made = ("sentence", "within", "size", "size_bytes", "least_size_bytes")
+    fields = {name: getattr(advice, name) for name in AdvisedIndex.model_fields if name not in made}
+    least, most = advice.size
+    size = words.size_between(least, most)
+    sentence = f"{advice.basis}: cost {_cost(advice.cost_before)} -> {_cost(advice.cost_after)}, about {size}"
+    return AdvisedIndex(**fields, sentence=sentence, size=size, size_bytes=most, least_size_bytes=least)
 
 
 def _cost(cost: float) -> str:

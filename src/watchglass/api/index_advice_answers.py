@@ -12,7 +12,8 @@ class AdvisedIndex(Model):
     """An index that would help. `statement` is to be run by an administrator, after CREATE EXTENSION of `extension`.
 
     `superseded` are indexes that it makes superfluous. `within` is what to run in its place where another statement of
-    the answer is advised an index that serves this one, too. Costs are the whole statement's.
+    the answer is advised an index that serves this one, too. Costs are the whole statement's. The index will take from
+    `least_size_bytes` to `size_bytes` once it is built, which `size` says in words.
     """
 
     table: str
@@ -24,7 +25,9 @@ class AdvisedIndex(Model):
     basis: Literal["estimated", "verified"]
     cost_before: float
     cost_after: float
+    size: str
     size_bytes: int
+    least_size_bytes: int
     writes: str
     extension: str | None
     superseded: tuple[str, ...]

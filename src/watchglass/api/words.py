@@ -44,6 +44,14 @@ def size(count: float | None) -> str:
     raise AssertionError
 
 
+def size_between(least: float, most: float) -> str:
+    """40 to 120 MB, 900 kB to 1.2 MB; one figure where both read nearly the same, the larger."""
+    first, last = size(least), size(most)
+    if most <= least * 1.2:
+        return last
+    return f"{first.split()[0]} to {last}" if first.split()[1] == last.split()[1] else f"{first} to {last}"
+
+
 def percent(ratio: float | None) -> str:
     """0.034 is 3.4 %; between 99 % and 100 % one digit more, so that 99.95 % does not read as all."""
     if ratio is None:

@@ -7,6 +7,7 @@ SELECT
     pg_catalog.format('%I.%I', n.nspname, c.relname) AS quoted, c.relkind::text AS kind,
     coalesce(c.reltuples, -1)::double precision AS tuples, c.relpages AS analyzed_pages,
     coalesce(pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint, 0) AS pages,
+    coalesce(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)), 0) AS beside_bytes,
     pg_catalog.pg_stat_get_tuples_inserted(c.oid) AS inserts,
     pg_catalog.pg_stat_get_tuples_updated(c.oid) AS updates,
     pg_catalog.pg_stat_get_tuples_hot_updated(c.oid) AS hot_updates
@@ -32,6 +33,7 @@ SELECT
     c.relkind = 'p' AS has_parts, c.relkind = 'f' AS is_foreign,
     coalesce(c.reltuples, -1)::double precision AS tuples, c.relpages AS analyzed_pages,
     coalesce(pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint, 0) AS pages,
+    coalesce(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)), 0) AS beside_bytes,
     pg_catalog.pg_stat_get_tuples_inserted(c.oid) AS inserts,
     pg_catalog.pg_stat_get_tuples_updated(c.oid) AS updates,
     pg_catalog.pg_stat_get_tuples_hot_updated(c.oid) AS hot_updates
@@ -43,11 +45,14 @@ LIMIT $2;
 
 -- name: relations_columns
 -- The columns of these tables ($2: their names), with what ANALYZE saw; null where it saw nothing, or the role may not read the column.
--- Of a partitioned table it sees the whole.
+-- Of a partitioned table it sees the whole. Values of more than 1 kB it only counts. The common elements of an array are
+-- followed by three figures about them.
 -- https://www.postgresql.org/docs/current/view-pg-stats.html
 SELECT
     a.attrelid::bigint AS oid, a.attname AS name, pg_catalog.quote_ident(a.attname) AS quoted,
-    pg_catalog.format_type(a.atttypid, NULL) AS type, s.n_distinct, s.null_frac, s.avg_width, s.correlation,
+    pg_catalog.format_type(a.atttypid, NULL) AS type, s.n_distinct, s.null_frac, s.correlation,
+    coalesce(s.avg_width, CASE WHEN a.attlen > 0 THEN a.attlen ELSE 32 END) AS avg_width,
+    s.correlation IS NULL AND NOT s.is_bounded AND s.avg_width > 0 AS is_long, s.elements, s.common_elements,
     coalesce(
         CASE WHEN l.collname = 'default' THEN
             d.datcollate IN ('C', 'POSIX') AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'
@@ -59,7 +64,14 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_database d ON d.datname = current_database()
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 LEFT JOIN (
-    SELECT schemaname, tablename, attname, inherited, n_distinct, null_frac, avg_width, correlation
+    SELECT
+        schemaname, tablename, attname, inherited, n_distinct, null_frac, avg_width, correlation,
+        histogram_bounds IS NOT NULL OR most_common_freqs IS NOT NULL AS is_bounded,
+        elem_count_histogram[array_upper(elem_count_histogram, 1)] AS elements,
+        (
+            SELECT sum(frequency) FROM unnest(most_common_elem_freqs) WITH ORDINALITY AS one (frequency, place)
+            WHERE place <= array_length(most_common_elem_freqs, 1) - 3
+        ) AS common_elements
     FROM pg_catalog.pg_stats
     WHERE tablename = ANY ($2::name[])
 ) AS s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname

@@ -44,7 +44,7 @@ async def keep(
         await database.fetch(
             sql.load("advice")["keep_advice"],
             *(service, of_statement(f"{fingerprint} {named}"), fingerprint, storable(one.statement)),
-            *(one.basis == "verified", one.cost_before, one.cost_after, one.size_bytes),
+            *(one.basis == "verified", one.cost_before, one.cost_after, one.size.most),
             *(storable_json(dict(before)), storable_json(detail)),
             readonly=False,
         )

@@ -124,6 +124,7 @@ def _relation(row: Any, parts: Sequence[Any], columns: Sequence[Any], indexes: S
         _columns(row["oid"], _largest(row["oid"], parts), columns, rows),
         _indexes(row["oid"], indexes),
         tuple(_partition(part, indexes) for part in mine) if usable else None,
+        beside_bytes=sum(one["beside_bytes"] for one in counted),
     )
 
 
@@ -162,10 +163,11 @@ def _rows_of(row: Any) -> float:
 def _column(row: Any, rows: float) -> Column:
     common = (row["name"], row["quoted"], row["type"])
     if row["n_distinct"] is None:
-        return Column(*common, ordered_by_bytes=row["ordered_by_bytes"], analyzed=False)
+        return Column(*common, width=row["avg_width"], ordered_by_bytes=row["ordered_by_bytes"], analyzed=False)
     distinct = row["n_distinct"] if row["n_distinct"] >= 0 else -row["n_distinct"] * rows
     figures = (max(1.0, distinct), row["null_frac"], row["avg_width"], row["correlation"] or 0.0)
-    return Column(*common, *figures, row["ordered_by_bytes"])
+    elements = row["elements"], row["common_elements"] or 0.0
+    return Column(*common, *figures, row["ordered_by_bytes"], True, row["is_long"], *elements)
 
 
 def _index(row: Any) -> Index:

@@ -139,7 +139,7 @@ def _index(one: StatementAdvice, index: AdvisedIndex) -> IndexAdvice:
         index=index,
         statement=f"{needs}{index.statement}",
         costs=cost,
-        size=str(format.quantity(index.size_bytes, "By")),
+        size=index.size,
     )
 
 

@@ -160,7 +160,7 @@ def _index(at: int, index: AdvisedIndex) -> IndexRow:
         cost_after=_cost(index.cost_after),
         times=_times(index.cost_before, index.cost_after),
         bars=_bars(index.cost_before, index.cost_after),
-        size=words.size(index.size_bytes),
+        size=index.size,
     )
 
 
