@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from watchglass import sql
 from watchglass.errors import LeaseLost
 from watchglass.jobs.lease import Lease
-from watchglass.store.connection import connect
+from watchglass.store.connection import connect, transaction
 
 if TYPE_CHECKING:
     from watchglass.store.connection import Connection
@@ -91,14 +92,29 @@ async def test_a_transaction_of_the_holder_is_refused_once_another_holds_it(conn
             pytest.fail("it did something on its old epoch")
 
 
-async def test_nobody_takes_over_in_the_middle_of_a_transaction_of_the_holder(
+async def test_what_a_holder_did_does_not_count_when_another_took_over_in_the_middle(
     connection: Connection, store_url: str
 ) -> None:
     first, second = Lease("jobs", "a", seconds=0.2), Lease("jobs", "b")
+    await connection.execute("CREATE TABLE done (by text)")
     await first.renew(connection)
     other = await connect(store_url)
-    async with first.transaction(connection, seconds=3):
-        await asyncio.sleep(0.3)
+    with pytest.raises(LeaseLost):
+        async with first.transaction(connection, seconds=3):
+            await connection.execute("INSERT INTO done VALUES ('a')")
+            await asyncio.sleep(0.3)
+            assert await second.renew(other), "it waits for nobody"
+    assert await connection.fetchval("SELECT count(*) FROM done") == 0
+    await other.close()
+
+
+async def test_nobody_takes_over_between_the_last_look_and_the_end(connection: Connection, store_url: str) -> None:
+    first, second = Lease("jobs", "a", seconds=0.5), Lease("jobs", "b")
+    await first.renew(connection)
+    other = await connect(store_url)
+    async with transaction(connection, seconds=3):
+        assert await connection.fetchval(sql.load("leases")["hold_lease"], "jobs", "a", first.epoch)
+        await asyncio.sleep(0.6)
         taking = asyncio.create_task(second.renew(other))
         await asyncio.sleep(0.3)
         assert not taking.done()

@@ -49,12 +49,17 @@ class Lease:
     async def transaction(
         self, connection: Connection, *, seconds: float, lock_seconds: float = 1.0
     ) -> AsyncIterator[None]:
-        """A transaction in which the lease is ours to its end, whatever froze us before. Raises `LeaseLost`."""
+        """A transaction that counts if the lease is ours at its end, whatever froze us in it. Raises `LeaseLost`.
+
+        Only then is the lease locked: a holder that is cut off in the middle keeps nobody from taking over.
+        """
+        if not self.held:
+            raise LeaseLost(name=self.name)
         async with transaction(connection, seconds=seconds, lock_seconds=lock_seconds):
-            query = sql.load("leases")["hold_lease"]
-            if self.epoch is None or not await connection.fetchval(query, self.name, self.holder, self.epoch):
-                raise LeaseLost(name=self.name)
             yield
+            query = sql.load("leases")["hold_lease"]
+            if not await connection.fetchval(query, self.name, self.holder, self.epoch):
+                raise LeaseLost(name=self.name)
 
     async def give_up(self, connection: Connection) -> None:
         """Let the next one take it at once."""

@@ -14,7 +14,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from watchglass import sql
-from watchglass.errors import DatabaseUnavailable, QueryTooSlow, SchemaForbidden, SchemaMissing, WatchglassError
+from watchglass.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    QueryTooSlow,
+    SchemaForbidden,
+    SchemaMissing,
+    WatchglassError,
+)
 
 if TYPE_CHECKING:
     Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -56,6 +63,15 @@ _AWAY = (
 )
 """What another attempt may not meet again."""
 
+_BUSY: dict[type[asyncpg.PostgresError], str] = {
+    asyncpg.LockNotAvailableError: "Its page shows who holds it, under Now: wait for that session, or end it there.",
+    asyncpg.QueryCanceledError: "Its page shows what keeps it busy, under Now: end that, or ask for less.",
+    asyncpg.DeadlockDetectedError: "What was rolled back is tried again.",
+    asyncpg.TooManyConnectionsError: "End idle sessions, make the service's pools smaller, or raise max_connections.",
+    asyncpg.DiskFullError: "Make room there.",
+}
+"""What a server says that does answer, with what helps. Its page is PostgreSQL's."""
+
 
 async def connect(dsn: str, *, application_name: str = "watchglass", seconds: float = CONNECT_SECONDS) -> Connection:
     """A connection that prepares nothing and sets nothing for its session. Raises `DatabaseUnavailable`."""
@@ -78,14 +94,15 @@ async def transaction(
 ) -> AsyncIterator[None]:
     """A transaction that is over after `seconds`, even if the server has stopped answering.
 
-    The server ends a statement that takes that long; the connection is given up a second later.
+    The server ends a statement that takes that long; a second later the connection is given up, by us and, where
+    nothing of us arrives any more, by the server.
     """
-    watchdog = asyncio.get_running_loop().call_later(seconds + 1.0, connection.terminate)
+    given_up = seconds + 1.0
+    watchdog = asyncio.get_running_loop().call_later(given_up, connection.terminate)
     try:
         async with connection.transaction(readonly=readonly):
-            await connection.execute(
-                sql.load("sessions")["begin"], f"{int(seconds * 1000)}ms", f"{int(lock_seconds * 1000)}ms"
-            )
+            bounds = (f"{int(bound * 1000)}ms" for bound in (seconds, lock_seconds, given_up))
+            await connection.execute(sql.load("sessions")["begin"], *bounds)
             yield
     finally:
         watchdog.cancel()
@@ -106,14 +123,23 @@ def reported(dsn: str, *, seconds: float | None = None) -> Iterator[None]:
         yield
     except asyncpg.QueryCanceledError as error:
         if seconds is None:
-            raise DatabaseUnavailable(address=address_of(dsn), reason=reason_of(error, dsn)) from error
+            raise unavailable(error, dsn) from error
         raise QueryTooSlow(seconds=f"{seconds:g}") from error
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError) as error:
         raise SchemaMissing(address=address_of(dsn), found=0, needed=max(sql.migrations())) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise forbidden(dsn, urlsplit(dsn).username or "of the service") from error
     except _AWAY as error:
-        raise DatabaseUnavailable(address=address_of(dsn), reason=reason_of(error, dsn)) from error
+        raise unavailable(error, dsn) from error
+
+
+def unavailable(error: BaseException, dsn: str) -> DatabaseUnavailable:
+    """The error that says why PostgreSQL cannot be used now: whether it does not answer, or cannot do what is asked."""
+    address, reason = address_of(dsn), reason_of(error, dsn)
+    for kind, remedy in _BUSY.items():
+        if isinstance(error, kind):
+            return DatabaseBusy(address=address, reason=reason, remedy=remedy)
+    return DatabaseUnavailable(address=address, reason=reason)
 
 
 def forbidden(dsn: str, role: str, statement: str | None = None) -> WatchglassError:
@@ -161,6 +187,8 @@ def reason_of(error: BaseException, dsn: str) -> str:
             return "a statement took too long and was cancelled"
         case asyncpg.LockNotAvailableError():
             return "a lock was not free in time"
+        case asyncpg.DeadlockDetectedError():
+            return "a transaction was rolled back to end a deadlock"
         case asyncpg.PostgresConnectionError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return "the connection was lost"
         case ssl.SSLError():
