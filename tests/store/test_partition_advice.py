@@ -132,10 +132,39 @@ async def test_a_name_that_is_taken_or_too_long_is_another(connection: Connectio
     assert is_built("btree", advised.shapes, (await visits(connection)).indexes)
 
 
-async def test_of_too_many_parts_nothing_is_said(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relations, "MOST_PARTITIONS", 3)
-    assert (await visits(connection)).partitions is None
-    assert await advice_for(connection) == []
+async def test_of_very_many_parts_some_stand_for_all_and_psql_is_told_to_index_each(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await connection.execute('ALTER TABLE visits RENAME place TO "it\'s 100%"')
+    statement = STATEMENT.replace("v.place", 'v."it\'s 100%"')
+    [named] = await advice_for(connection, statement)
+    monkeypatch.setattr(relations, "MOST_PARTITIONS", 2)
+    some = await visits(connection)
+    assert (len(some.partitions or ()), some.partitions_left_off) == (3, 2)
+    before = cost_of(await plan_of(connection, statement))
+    [advised] = await advice_for(connection, statement)
+    assert "3 of 5 were looked at" in advised.reason and "looked at" not in named.reason
+    assert advised.cost_before == named.cost_before and advised.cost_after == pytest.approx(named.cost_after, rel=0.5)
+    assert named.size.most / 2 < advised.size.most < named.size.most * 2
+    for line in advised.statement.splitlines():
+        query, _, rest = line.partition(" \\gexec")
+        assert line.startswith("-- ") or rest == ""
+        for row in await connection.fetch(query) if rest == "" and not line.startswith("-- ") else ():
+            await connection.execute(row[0])
+    assert is_built("btree", advised.shapes, (await visits(connection)).indexes)
+    after = await plan_of(connection, statement)
+    assert len(indexes_of(after)) == 3 and cost_of(after) * GAIN < before
+    assert await advice_for(connection, statement) == []
+
+
+async def test_a_small_partitioned_table_beside_a_large_one_is_known_whole(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relations, "MOST_PARTITIONS", 2)
+    await connection.execute("CREATE TABLE few (id int, at date) PARTITION BY RANGE (at)")
+    await connection.execute("CREATE TABLE few_2024 PARTITION OF few DEFAULT")
+    facts, _ = await relations.facts(connection.fetch, [TABLE, '"few"'])
+    assert [one.partitions_left_off for one in facts.relations.values()] == [2, 0]
 
 
 async def test_one_part_asked_for_by_its_name_gets_an_index_of_its_own(connection: Connection) -> None:

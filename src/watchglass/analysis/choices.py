@@ -34,7 +34,7 @@ def tables_of(scans: Sequence[Scan], wanted: Sequence[Use]) -> Iterator[tuple[Sc
     for scan in scans:
         yield scan, _meant(scan, [use for use in large if use.relation.kind in "rm" and _is_of(scan, use)])
     for use in large:
-        parts = _parts(scans, use)
+        parts = _parts(scans, use, {one.relation.name for one in wanted})
         read = _narrowed(use, parts)
         if read.relation.pages >= FEWEST_PAGES:
             yield together(parts), [read]
@@ -99,16 +99,21 @@ def _meant(scan: Scan, wanted: list[Use]) -> list[Use]:
     ]
 
 
-def _parts(scans: Sequence[Scan], use: Use) -> list[Scan]:
+def _parts(scans: Sequence[Scan], use: Use, tables: set[str]) -> list[Scan]:
+    """The scans of a table's partitions; of those that are left off only the alias tells, which PostgreSQL numbers."""
     leaves = {one.name for one in use.relation.partitions or () if not one.has_parts}
-    return [scan for scan in scans if scan.relation in leaves and scan.is_named(use.alias)]
+    left_off = use.relation.partitions_left_off > 0 and bool(leaves)
+    mine = [scan for scan in scans if scan.is_named(use.alias)]
+    return [one for one in mine if one.relation in leaves or (left_off and one.relation not in tables)]
 
 
 def _narrowed(use: Use, parts: Sequence[Scan]) -> Use:
     """The table as far as it is read: an index has to be descended in each of the parts."""
-    names = {scan.relation for scan in parts}
-    read = [one for one in use.relation.partitions or () if one.name in names]
-    rows, pages = sum(one.rows for one in read), sum(one.pages for one in read)
+    leaves = {one.name: one for one in use.relation.partitions or () if not one.has_parts}
+    read = [leaves[name] for name in {scan.relation for scan in parts} if name in leaves]
+    unknown, many = len(parts) - len(read) if use.relation.partitions_left_off else 0, max(1, len(leaves))
+    rows = sum(one.rows for one in read) + unknown * sum(one.rows for one in leaves.values()) / many
+    pages = sum(one.pages for one in read) + round(unknown * sum(one.pages for one in leaves.values()) / many)
     return replace(use, relation=replace(use.relation, rows=rows, pages=pages, parts=max(1, len(parts))))
 
 

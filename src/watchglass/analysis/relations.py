@@ -111,8 +111,8 @@ class Relation:
 
     Rows and pages are PostgreSQL's estimates; `beside_bytes` are those of long values (TOAST). Writes are those since
     `counted_since` (unix seconds; None: unknown). What is partitioned (kind p) has the rows, pages and writes of its
-    `partitions`: itself, then the others, each behind its parent; None where they are too many. An index is descended
-    in each of the `parts` that are read.
+    `partitions`: itself, then the others, each behind its parent; None where no index can be made of all. Of very many
+    there are some, which stand for those that are left off. An index is descended in each of the `parts` that are read.
     """
 
     schema: str
@@ -129,11 +129,14 @@ class Relation:
     partitions: tuple[Partition, ...] | None = ()
     parts: int = 1
     beside_bytes: int = 0
+    partitions_left_off: int = 0
 
     @property
     def all_rows(self) -> float:
         """Those of all partitions, also where fewer are read."""
-        return sum(one.rows for one in self.partitions) if self.partitions else self.rows
+        if not self.partitions:
+            return self.rows
+        return sum(one.rows for one in self.partitions) * (1 + self.partitions_left_off / len(self.partitions))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LIMIT 50;
 
 -- name: relations_partitions
--- These partitioned tables and all their partitions, each behind its parent; at most $2 in all.
+-- These partitioned tables and their partitions, each behind its parent; of one that has more of them than $2 (in_all,
+-- itself included) some that are chosen by chance, and always the same.
 -- https://www.postgresql.org/docs/current/ddl-partitioning.html
 WITH RECURSIVE parts AS (
         SELECT root AS root, root AS oid, 0::oid AS parent, 0 AS depth
@@ -26,9 +27,15 @@ WITH RECURSIVE parts AS (
         SELECT parts.root, inhrelid, inhparent, depth + 1
         FROM parts
         JOIN pg_catalog.pg_inherits ON inhparent = parts.oid
+    ),
+    chosen AS (
+        SELECT
+            root, oid, parent, depth, count(*) OVER (PARTITION BY root) AS in_all,
+            row_number() OVER (PARTITION BY root ORDER BY depth > 0, pg_catalog.hashoid(oid)) AS place
+        FROM parts
     )
 SELECT
-    parts.root::bigint AS root, c.oid::bigint AS oid, parts.parent::bigint AS parent, c.relname AS name,
+    parts.in_all, parts.root::bigint AS root, c.oid::bigint AS oid, parts.parent::bigint AS parent, c.relname AS name,
     pg_catalog.format('%I.%I', n.nspname, c.relname) AS quoted, pg_catalog.quote_ident(n.nspname) AS quoted_schema,
     c.relkind = 'p' AS has_parts, c.relkind = 'f' AS is_foreign,
     coalesce(c.reltuples, -1)::double precision AS tuples, c.relpages AS analyzed_pages,
@@ -37,11 +44,11 @@ SELECT
     pg_catalog.pg_stat_get_tuples_inserted(c.oid) AS inserts,
     pg_catalog.pg_stat_get_tuples_updated(c.oid) AS updates,
     pg_catalog.pg_stat_get_tuples_hot_updated(c.oid) AS hot_updates
-FROM parts
+FROM chosen AS parts
 JOIN pg_catalog.pg_class c ON c.oid = parts.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-ORDER BY parts.depth, c.oid
-LIMIT $2;
+WHERE parts.place <= $2
+ORDER BY parts.depth, c.oid;
 
 -- name: relations_columns
 -- The columns of these tables ($2: their names), with what ANALYZE saw; null where it saw nothing, or the role may not read the column.

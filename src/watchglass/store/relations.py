@@ -22,10 +22,11 @@ MOST_TABLES = 20
 """Tables of one statement that are looked up."""
 
 MOST_PARTITIONS = 200
-"""Partitions of a table that are named one by one where an index is advised for it; of more none is advised."""
+"""Partitions of a table that are looked at; of one that has more they stand for the others."""
 
 MOST_INDEXES = 20_000
 _OF_KEYS = ("columns", "classes", "collations", "options")
+_COUNTED = ("pages", "inserts", "updates", "hot_updates", "beside_bytes")
 _ROWS_A_PAGE = 50.0
 """Of a table that was never analyzed."""
 
@@ -109,22 +110,21 @@ def _largest(root: int, parts: Sequence[Any]) -> Any:
 def _relation(row: Any, parts: Sequence[Any], columns: Sequence[Any], indexes: Sequence[Any]) -> Relation:
     mine = [part for part in parts if part["root"] == row["oid"]]
     counted = [part for part in mine if not part["has_parts"]] if row["kind"] == "p" else [row]
-    rows = sum(map(_rows_of, counted))
-    usable = len(parts) <= MOST_PARTITIONS and not any(part["is_foreign"] for part in mine)
+    left_off = mine[0]["in_all"] - len(mine) if mine else 0
+    each = 1 + left_off / max(1, len(mine))
+    rows = sum(map(_rows_of, counted)) * each
+    usable = not any(part["is_foreign"] for part in mine)
     return Relation(
         row["schema"],
         row["name"],
         row["quoted"],
         row["kind"],
-        rows,
-        sum(one["pages"] for one in counted),
-        sum(one["inserts"] for one in counted),
-        sum(one["updates"] for one in counted),
-        sum(one["hot_updates"] for one in counted),
-        _columns(row["oid"], _largest(row["oid"], parts), columns, rows),
-        _indexes(row["oid"], indexes),
-        tuple(_partition(part, indexes) for part in mine) if usable else None,
-        beside_bytes=sum(one["beside_bytes"] for one in counted),
+        rows=rows,
+        columns=_columns(row["oid"], _largest(row["oid"], parts), columns, rows),
+        indexes=_indexes(row["oid"], indexes),
+        partitions=tuple(_partition(part, indexes) for part in mine) if usable else None,
+        partitions_left_off=left_off,
+        **{name: round(sum(one[name] for one in counted) * each) for name in _COUNTED},
     )
 
 
