@@ -21,6 +21,7 @@ from fastapi import FastAPI
 import watchglass
 from support.databases import execute
 from support.log_lines import add_processes, fill
+from support.partitions import steady_hour
 from support.past import browser, log_in
 from support.rows import line, trace
 from watchglass.api import log_export
@@ -263,8 +264,7 @@ async def test_the_cost_says_how_far_back_the_limit_lets_a_table_reach(
             "logs": f"log lines; back to {since}, for 32 MB is the limit",
             "traces": "traces that were kept",
         }
-        begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        await fill(connection, begin, 24_000, padding=1_500)
+        await fill(connection, steady_hour(), 24_000, padding=1_500)
         assert (await _held(client))["logs"].endswith(
             "; more than the limit of 32 MB until the hour that is written ends"
         )

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime
 
 import asyncpg
 import pytest
 
-from support.log_lines import HOUR, add_processes, fill
+from support.log_lines import add_processes, fill
+from support.partitions import HOUR, this_hour
 from watchglass.jobs.text_index import TextIndex, index_text
 from watchglass.settings import Settings
 from watchglass.store.connection import connect
 from watchglass.store.database import Database
 from watchglass.store.logs import LogFilter, LogPage, LogSearch
 
-HOURS = [HOUR - timedelta(hours=hours) for hours in (3, 2, 0)]
 Connection = asyncpg.Connection  # type: ignore[type-arg] # a class of one row type at run time only
 
 
 @pytest.fixture
-async def connection(store_url: str) -> AsyncIterator[Connection]:
-    """A store with two hours that are over, and lines of the one that runs."""
+def hours() -> list[datetime]:
+    """Two that are over, and the one that runs."""
+    return [this_hour() - age * HOUR for age in (3, 2, 0)]
+
+
+@pytest.fixture
+async def connection(store_url: str, hours: list[datetime]) -> AsyncIterator[Connection]:
+    """A store with lines of these hours."""
     connection = await asyncpg.connect(store_url)
     await add_processes(connection, "shop", "mail")
-    for hour in HOURS:
+    for hour in hours:
         await fill(connection, hour, 2_000)
     yield connection
     await connection.close()
@@ -39,16 +45,18 @@ async def with_trigrams(connection: Connection) -> Connection:
     return connection
 
 
-async def search(store_url: str, text: str, hours: int = 2) -> LogPage:
+async def search(store_url: str, text: str, start: datetime, hours: int = 2) -> LogPage:
     database = Database(store_url)
     try:
-        return await LogSearch(database).before(LogFilter(text=text), HOURS[0], HOURS[0] + timedelta(hours=hours), 100)
+        return await LogSearch(database).before(LogFilter(text=text), start, start + hours * HOUR, 100)
     finally:
         await database.close()
 
 
-async def test_hours_that_are_over_get_an_index_the_newest_first(store_url: str, with_trigrams: Connection) -> None:
-    names = [f"logs_{hour:%Y%m%d%H}" for hour in HOURS[1::-1]]
+async def test_hours_that_are_over_get_an_index_the_newest_first(
+    store_url: str, with_trigrams: Connection, hours: list[datetime]
+) -> None:
+    names = [f"logs_{hour:%Y%m%d%H}" for hour in hours[1::-1]]
     assert await index_text(store_url, 8192) == names
     assert await index_text(store_url, 8192) == [], "each once, and none for the hour that runs"
     assert await index_text(store_url, 8192, 8192) == []
@@ -56,30 +64,32 @@ async def test_hours_that_are_over_get_an_index_the_newest_first(store_url: str,
 
 @pytest.mark.parametrize("text", ["took 99", "TOOK 99", "KeyError 1007", "xy"])
 async def test_the_same_lines_are_found_with_the_index_as_without(
-    store_url: str, with_trigrams: Connection, text: str
+    store_url: str, with_trigrams: Connection, text: str, hours: list[datetime]
 ) -> None:
-    without = await search(store_url, text)
+    without = await search(store_url, text, hours[0])
     await index_text(store_url, 8192)
-    found = await search(store_url, text)
+    found = await search(store_url, text, hours[0])
     assert (without.indexed, found.indexed) == (False, True)
     assert found.rows == without.rows
-    assert not (await search(store_url, text, hours=4)).indexed, "the hour that runs is read line by line"
+    assert not (await search(store_url, text, hours[0], 4)).indexed, "the hour that runs is read line by line"
 
 
-async def test_the_index_is_used(store_url: str, with_trigrams: Connection) -> None:
+async def test_the_index_is_used(store_url: str, with_trigrams: Connection, hours: list[datetime]) -> None:
     await index_text(store_url, 8192)
     await with_trigrams.execute("ANALYZE watchglass.logs; SET enable_seqscan = off")
     plan = await with_trigrams.fetch(
         "EXPLAIN SELECT * FROM watchglass.logs WHERE time < $1 AND (message ILIKE $2 OR exception ILIKE $2)",
-        *(HOURS[1], "%ff00ff%"),
+        *(hours[1], "%ff00ff%"),
     )
     text = "\n".join(row[0] for row in plan)
     assert text.count("_text") == 2 and "BitmapOr" in text
 
 
-async def test_without_the_extension_there_is_none(store_url: str, connection: Connection) -> None:
+async def test_without_the_extension_there_is_none(
+    store_url: str, connection: Connection, hours: list[datetime]
+) -> None:
     assert await index_text(store_url, 8192) == []
-    assert not (await search(store_url, "took")).indexed
+    assert not (await search(store_url, "took", hours[0])).indexed
 
 
 async def test_hours_that_are_read_as_quickly_without_get_none(store_url: str, with_trigrams: Connection) -> None:

@@ -11,17 +11,20 @@ from typing import Any
 import asyncpg
 import pytest
 
-from support.log_lines import HOUR, add_processes, fill
+from support.log_lines import add_processes, fill
+from support.partitions import this_hour
 from support.rows import trace
 from watchglass import sql
 from watchglass.errors import QueryTooSlow
 from watchglass.records import Batch, Instance
+from watchglass.store.connection import transaction
 from watchglass.store.database import Database
 from watchglass.store.logs import LogFilter, LogSearch, Place
 from watchglass.store.spans import Spans
 from watchglass.store.writer import Writer
 
 LINES = 1000
+HOUR = this_hour()
 HOURS = [HOUR - timedelta(hours=hours) for hours in (3, 2, 1)]
 START, END = HOURS[0], HOUR
 
@@ -317,8 +320,7 @@ async def _plan(
     logger: str | None = None,
 ) -> Any:
     of_trace = () if trace_id is None else (trace_id,)
-    async with connection.transaction():
-        await connection.execute(sql.load("sessions")["begin"], "5s", "1s")
+    async with transaction(connection, seconds=5.0):
         text = await connection.fetchval(
             f"EXPLAIN (FORMAT JSON) {sql.load('logs')[name]}",
             start,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.connections import connections
 from support.rows import Fetch, instance
 from watchglass.analysis.buckets import pack
 from watchglass.analysis.tiers import DAY, HOUR, MINUTE
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from watchglass.store.connection import Connection
 
 NAMES = ("latency", "requests", "memory")
-DAY_START = int(time.time()) // DAY * DAY - DAY
-"""The start of yesterday, of which there are partitions."""
+TO_DO_AGAIN = "SELECT count(*) FROM watchglass.late_chunks JOIN watchglass.rollups USING (width) WHERE time < until"
 
 
 @pytest.fixture
@@ -35,6 +35,12 @@ async def connection(store_url: str) -> AsyncIterator[Connection]:
     connection = await connect(store_url)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+def yesterday(store_url: str) -> int:
+    """Its start in unix seconds; there are partitions of it since the store was made."""
+    return int(time.time()) // DAY * DAY - DAY
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ def points(start: int, seconds: int, seed: int = 1) -> list[Point]:
     return found
 
 
-async def restart(connection: Connection, start: int = DAY_START) -> None:
+async def restart(connection: Connection, start: int) -> None:
     """Have nothing rolled up from `start` on."""
     await connection.execute(
         "UPDATE watchglass.rollups SET until = to_timestamp($1::float8) WHERE width > 10", float(start)
@@ -98,12 +104,12 @@ def plain(group: Group, name: str) -> Any:
 
 
 async def test_tiers_say_what_was_written(
-    writer: Writer, other: Writer, connection: Connection, store_url: str
+    writer: Writer, other: Writer, connection: Connection, store_url: str, yesterday: int
 ) -> None:
-    await writer.write(Batch(1, points(DAY_START, 3 * HOUR)))
-    await other.write(Batch(1, points(DAY_START, 3 * HOUR, seed=2)))
-    await restart(connection)
-    window = Window(DAY_START, DAY_START + 3 * HOUR)
+    await writer.write(Batch(1, points(yesterday, 3 * HOUR)))
+    await other.write(Batch(1, points(yesterday, 3 * HOUR, seed=2)))
+    await restart(connection, yesterday)
+    window = Window(yesterday, yesterday + 3 * HOUR)
     before = await answers(store_url, window)
     assert await roll_up_everything(connection) > 6
     await connection.execute("DELETE FROM watchglass.metrics_10s")
@@ -115,44 +121,44 @@ async def test_tiers_say_what_was_written(
 
 
 async def test_a_window_that_cuts_hours_and_minutes_is_exact_too(
-    writer: Writer, connection: Connection, store_url: str
+    writer: Writer, connection: Connection, store_url: str, yesterday: int
 ) -> None:
-    await writer.write(Batch(1, points(DAY_START, 5 * HOUR)))
-    await restart(connection)
-    windows = [Window(DAY_START + 1234, DAY_START + 4 * HOUR + 777), Window(DAY_START + 10, DAY_START + 1810)]
+    await writer.write(Batch(1, points(yesterday, 5 * HOUR)))
+    await restart(connection, yesterday)
+    windows = [Window(yesterday + 1234, yesterday + 4 * HOUR + 777), Window(yesterday + 10, yesterday + 1810)]
     before = [await answers(store_url, window) for window in windows]
     await roll_up_everything(connection)
     assert [await answers(store_url, window) for window in windows] == before
 
 
 async def test_what_comes_late_is_rolled_up_again_through_all_tiers(
-    writer: Writer, connection: Connection, store_url: str
+    writer: Writer, connection: Connection, store_url: str, yesterday: int
 ) -> None:
-    await writer.write(Batch(1, points(DAY_START, HOUR)))
+    await writer.write(Batch(1, points(yesterday, HOUR)))
     await roll_up_everything(connection)
     reader = Reader(store_url)
-    window = Window(DAY_START, DAY_START + DAY)
+    window = Window(yesterday, yesterday + DAY)
     [before] = await reader.select("requests", window)
-    late = Point(Series("requests", "counter", "1", (("http.route", "/a"),)), DAY_START + 600, 1, 1000.0)
+    late = Point(Series("requests", "counter", "1", (("http.route", "/a"),)), yesterday + 600, 1, 1000.0)
     await writer.write(Batch(2, [late]))
     await roll_up_everything(connection)
     await connection.execute("DELETE FROM watchglass.metrics_10s; DELETE FROM watchglass.metrics_1m")
     [after] = await reader.select("requests", window)
     assert after.sum == before.sum + 1000
-    assert await connection.fetchval("SELECT count(*) FROM watchglass.late_chunks") == 0
+    assert await connection.fetchval(TO_DO_AGAIN) == 0
     await reader.close()
 
 
 async def test_a_reader_that_has_kept_what_was_closed_sees_what_came_late(
-    writer: Writer, connection: Connection, store_url: str
+    writer: Writer, connection: Connection, store_url: str, yesterday: int
 ) -> None:
-    await writer.write(Batch(1, points(DAY_START, HOUR)))
+    await writer.write(Batch(1, points(yesterday, HOUR)))
     await roll_up_everything(connection)
     reader = Reader(store_url)
-    window = Window(DAY_START, DAY_START + HOUR)
+    window = Window(yesterday, yesterday + HOUR)
     [before] = await reader.select("requests", window, step=None)
     assert [await reader.select("requests", window)] == [[before]]
-    late = Point(Series("requests", "counter", "1", ()), DAY_START + 600, 1, 1000.0)
+    late = Point(Series("requests", "counter", "1", ()), yesterday + 600, 1, 1000.0)
     for sequence in (2, 3):
         await writer.write(Batch(sequence, [late]))
         await roll_up_everything(connection)
@@ -162,44 +168,49 @@ async def test_a_reader_that_has_kept_what_was_closed_sees_what_came_late(
 
 
 async def test_what_came_late_is_there_before_it_is_rolled_up_again(
-    writer: Writer, connection: Connection, store_url: str
+    writer: Writer, connection: Connection, store_url: str, yesterday: int
 ) -> None:
-    await writer.write(Batch(1, points(DAY_START, 3 * HOUR)))
+    await writer.write(Batch(1, points(yesterday, 3 * HOUR)))
     await roll_up_everything(connection)
     reader = Reader(store_url)
-    window = Window(DAY_START, DAY_START + 3 * HOUR)
+    window = Window(yesterday, yesterday + 3 * HOUR)
     before = {
         step: sum(group.sum for group in await reader.select("requests", window, step=step)) for step in (None, 60)
     }
-    await writer.write(Batch(2, [Point(Series("requests", "counter", "1", ()), DAY_START + 4000, 1, 1000.0)]))
+    await writer.write(Batch(2, [Point(Series("requests", "counter", "1", ()), yesterday + 4000, 1, 1000.0)]))
     for step, amount in before.items():
         assert sum(group.sum for group in await reader.select("requests", window, step=step)) == amount + 1000
     await reader.close()
 
 
 async def test_the_last_sample_of_a_slot_is_its_last_whichever_tier_its_parts_come_from(
-    writer: Writer, connection: Connection, store_url: str
+    writer: Writer, connection: Connection, store_url: str, yesterday: int
 ) -> None:
     memory = Series("memory", "gauge", "By", ())
     await writer.write(
-        Batch(1, [Point(memory, DAY_START + half * 1800, 1, half, half, half) for half in range(48)])  # type: ignore[arg-type]
+        Batch(1, [Point(memory, yesterday + half * 1800, 1, half, half, half) for half in range(48)])  # type: ignore[arg-type]
     )
     await roll_up_everything(connection)
     reader = Reader(store_url)
     for start in (12 * HOUR, 12 * HOUR + 1800):
-        window = Window(DAY_START + start, DAY_START + DAY)
+        window = Window(yesterday + start, yesterday + DAY)
         assert [group.last for group in await reader.select("memory", window)] == [47]
         assert [group.last for group in await reader.select("memory", window, step=4 * HOUR)] == [31, 39, 47]
     await reader.close()
 
 
 async def test_series_and_processes_in_any_number_are_rolled_up_in_parts(
-    writer: Writer, other: Writer, connection: Connection, store_url: str, monkeypatch: pytest.MonkeyPatch
+    writer: Writer,
+    other: Writer,
+    connection: Connection,
+    store_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    yesterday: int,
 ) -> None:
-    await writer.write(Batch(1, points(DAY_START, 2 * HOUR)))
-    await other.write(Batch(1, points(DAY_START, 2 * HOUR, seed=2)))
-    await restart(connection)
-    window = Window(DAY_START, DAY_START + 2 * HOUR)
+    await writer.write(Batch(1, points(yesterday, 2 * HOUR)))
+    await other.write(Batch(1, points(yesterday, 2 * HOUR, seed=2)))
+    await restart(connection, yesterday)
+    window = Window(yesterday, yesterday + 2 * HOUR)
     before = await answers(store_url, window)
     monkeypatch.setattr(chunks, "AT_ONCE", 1)
     await roll_up_everything(connection)
@@ -211,12 +222,14 @@ async def test_series_and_processes_in_any_number_are_rolled_up_in_parts(
     assert all(end + 1 == start for end, start in zip(edges[1::2], edges[2::2], strict=False))
 
 
-async def test_rolling_up_again_changes_nothing(writer: Writer, connection: Connection, store_url: str) -> None:
-    await writer.write(Batch(1, points(DAY_START, HOUR)))
-    window = Window(DAY_START, DAY_START + HOUR)
+async def test_rolling_up_again_changes_nothing(
+    writer: Writer, connection: Connection, store_url: str, yesterday: int
+) -> None:
+    await writer.write(Batch(1, points(yesterday, HOUR)))
+    window = Window(yesterday, yesterday + HOUR)
     await roll_up_everything(connection)
     before = await answers(store_url, window)
-    await restart(connection)
+    await restart(connection, yesterday)
     await roll_up_everything(connection)
     assert await answers(store_url, window) == before
 
@@ -234,8 +247,8 @@ async def test_nothing_is_rolled_up_before_its_time(connection: Connection) -> N
     assert not await roll_up(connection, MINUTE)
 
 
-async def test_an_hour_waits_for_its_minutes_and_a_day_for_its_hours(connection: Connection) -> None:
-    await restart(connection)
+async def test_an_hour_waits_for_its_minutes_and_a_day_for_its_hours(connection: Connection, yesterday: int) -> None:
+    await restart(connection, yesterday)
     assert not await roll_up(connection, HOUR)
     assert not await roll_up(connection, DAY)
     await roll_up(connection, MINUTE)
@@ -245,25 +258,26 @@ async def test_an_hour_waits_for_its_minutes_and_a_day_for_its_hours(connection:
     assert not await roll_up(connection, DAY)
 
 
-async def test_two_who_roll_up_at_once_do_it_once(writer: Writer, connection: Connection, store_url: str) -> None:
-    await writer.write(Batch(1, points(DAY_START, 4 * HOUR)))
-    await restart(connection)
-    window = Window(DAY_START, DAY_START + 4 * HOUR)
+async def test_two_who_roll_up_at_once_do_it_once(
+    writer: Writer, connection: Connection, store_url: str, yesterday: int
+) -> None:
+    await writer.write(Batch(1, points(yesterday, 4 * HOUR)))
+    await restart(connection, yesterday)
+    window = Window(yesterday, yesterday + 4 * HOUR)
     before = await answers(store_url, window)
-    connections = [await connect(store_url) for _ in range(4)]
-    for _ in range(8):
-        await asyncio.gather(*(roll_up(one, MINUTE) for one in connections))
-    await asyncio.gather(*(one.close() for one in connections))
+    async with connections(store_url, 4) as several:
+        for _ in range(8):
+            await asyncio.gather(*(roll_up(one, MINUTE) for one in several))
     await roll_up_everything(connection)
     assert await answers(store_url, window) == before
 
 
 async def test_one_that_is_cut_off_in_the_middle_leaves_nothing_half_done(
-    writer: Writer, connection: Connection, store_url: str, fetch: Fetch
+    writer: Writer, connection: Connection, store_url: str, fetch: Fetch, yesterday: int
 ) -> None:
-    await writer.write(Batch(1, points(DAY_START, HOUR)))
-    await restart(connection)
-    window = Window(DAY_START, DAY_START + HOUR)
+    await writer.write(Batch(1, points(yesterday, HOUR)))
+    await restart(connection, yesterday)
+    window = Window(yesterday, yesterday + HOUR)
     before = await answers(store_url, window)
     await fetch("CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'cut off'; END$$")
     await fetch("CREATE TRIGGER cut BEFORE UPDATE ON watchglass.rollups EXECUTE FUNCTION pg_temp.fail()")
@@ -276,11 +290,11 @@ async def test_one_that_is_cut_off_in_the_middle_leaves_nothing_half_done(
 
 
 async def test_amounts_become_those_of_a_release_and_states_stay_those_of_a_process(
-    writer: Writer, other: Writer, connection: Connection, store_url: str, fetch: Fetch
+    writer: Writer, other: Writer, connection: Connection, store_url: str, fetch: Fetch, yesterday: int
 ) -> None:
-    await writer.write(Batch(1, points(DAY_START, HOUR)))
-    await other.write(Batch(1, points(DAY_START, HOUR, seed=2)))
-    await restart(connection)
+    await writer.write(Batch(1, points(yesterday, HOUR)))
+    await other.write(Batch(1, points(yesterday, HOUR, seed=2)))
+    await restart(connection, yesterday)
     await roll_up_everything(connection)
     rows = await fetch(
         "SELECT name, attributes, count(*) FROM watchglass.metrics_1h JOIN watchglass.series ON id = series_id"
@@ -290,28 +304,28 @@ async def test_amounts_become_those_of_a_release_and_states_stay_those_of_a_proc
         *[("latency", 1), ("latency", 1), ("memory", 2), ("requests", 1), ("requests", 1)]
     ]
     reader = Reader(store_url)
-    window = Window(DAY_START, DAY_START + HOUR)
+    window = Window(yesterday, yesterday + HOUR)
     for name in NAMES:
         assert len(await reader.select(name, window, by=("service.instance.id",))) == 2, "from minutes where need be"
         assert len(await reader.select(name, window, by=("service.version",))) == 1
     await reader.close()
 
 
-async def test_a_long_absence_is_made_up_for_in_turns(writer: Writer, connection: Connection) -> None:
-    await restart(connection)
+async def test_a_long_absence_is_made_up_for_in_turns(writer: Writer, connection: Connection, yesterday: int) -> None:
+    await restart(connection, yesterday - DAY)
     async with writer.borrow():
         pass
     assert await roll_up_all(writer.borrow, seconds=0.0) == 0
     done = 0
-    while made := await roll_up_all(writer.borrow, seconds=0.2):
-        done += made
-    assert done >= 48 + 24 + 1
+    async with asyncio.timeout(60):
+        while done < 48 + 24 + 1:
+            done += await roll_up_all(writer.borrow, seconds=0.2)
 
 
 async def test_by_hand_each_moment_is_there_once_in_its_finest_form(
-    writer: Writer, connection: Connection, fetch: Fetch
+    writer: Writer, connection: Connection, fetch: Fetch, yesterday: int
 ) -> None:
-    await writer.write(Batch(1, points(DAY_START, HOUR)))
+    await writer.write(Batch(1, points(yesterday, HOUR)))
     total = await connection.fetchval("SELECT sum(value) FROM watchglass.metrics_flat WHERE metric_name = 'requests'")
     await roll_up_everything(connection)
     query = "SELECT sum(value) AS total, min((metadata ->> 'seconds')::int) AS seconds FROM watchglass.metrics_flat"
@@ -320,5 +334,5 @@ async def test_by_hand_each_moment_is_there_once_in_its_finest_form(
         assert (row["total"], row["seconds"]) == (total, width)
         await connection.execute(f"DELETE FROM watchglass.metrics_{tier}")
         await connection.execute(
-            f"UPDATE watchglass.rollups SET since = to_timestamp({DAY_START + DAY}) WHERE width = {width}"
+            f"UPDATE watchglass.rollups SET since = to_timestamp({yesterday + DAY}) WHERE width = {width}"
         )

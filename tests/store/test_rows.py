@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from support.databases import execute
+from support.partitions import steady_hour
 from support.rows import NOW, Fetch, count, instance, line, trace
 from watchglass.analysis.fingerprints import of_statement
 from watchglass.demo.servers import PostgreSQL
@@ -22,7 +23,9 @@ async def test_a_skewed_clock_fails_no_batch(writer: Writer, fetch: Fetch, skew:
     moment = time.time_ns() + skew * 1_000_000_000
     skewed = trace()
     skewed.root.start_ns = moment
-    await writer.write(Batch(1, [count(1), count(2, NOW + skew)], [line(), line(time_ns=moment)], [skewed]))
+    await writer.write(
+        Batch(1, [count(1), count(2, moment // 1_000_000_000)], [line(), line(time_ns=moment)], [skewed])
+    )
     assert writer.clamped == 3
     [total] = await fetch("SELECT sum(value) FROM watchglass.metrics_flat")
     assert total["sum"] == 3
@@ -104,6 +107,7 @@ async def test_any_attribute_can_be_stored(writer: Writer, fetch: Fetch) -> None
 
 async def test_a_partition_that_went_for_its_tables_limit_fails_no_batch(writer: Writer, fetch: Fetch) -> None:
     """Lines of a time that was kept when the process last looked, as they come from a spool."""
+    steady_hour()
     await writer.write(Batch(1, logs=[line()]))
     for row in await fetch("SELECT name FROM watchglass.partitions() WHERE parent = 'logs' AND upper <= now()"):
         await fetch(f"DROP TABLE watchglass.{row['name']}")

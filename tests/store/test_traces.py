@@ -12,8 +12,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from support.log_lines import HOUR as THIS_HOUR
-from support.log_lines import add_hour, fill
+from support.log_lines import fill
+from support.partitions import add_partition, this_hour
 from support.traces import BOOKS, Writing, child, kept, log, statement
 from watchglass import sql
 from watchglass.analysis.fingerprints import of_statement
@@ -41,10 +41,10 @@ async def database(store_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def past(store_url: str) -> None:
     """The store has partitions for hours that have passed."""
-    connection = await asyncpg.connect(store_url)
+    connection, now = await asyncpg.connect(store_url), this_hour()
     for hours in range(2, HOURS + 2):
         for parent in ("logs", "traces"):
-            await add_hour(connection, THIS_HOUR - timedelta(hours=hours), parent)
+            await add_partition(connection, parent, now - timedelta(hours=hours))
     await connection.close()
 
 
@@ -342,7 +342,7 @@ async def test_a_trace_is_looked_up_by_its_id(filled: Any) -> None:
 
 
 async def test_log_lines_of_a_trace_are_looked_up_by_its_id(filled: Any) -> None:
-    await fill(filled, THIS_HOUR - timedelta(hours=1), 2000)
+    await fill(filled, this_hour() - timedelta(hours=1), 2000)
     await filled.execute("ANALYZE watchglass.logs")
     plan = await plan_of(filled, "trace_logs", b"\1" * 16, None, None, 10, True)
     assert scans(plan) and "Seq Scan" not in {node["Node Type"] for node in scans(plan)}

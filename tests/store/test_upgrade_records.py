@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from support.partitions import steady_hour
 from watchglass import sql
 from watchglass.store import migrations
 from watchglass.store.connection import connect
@@ -59,6 +60,7 @@ def at_version_two(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPat
 @pytest.fixture
 async def old(database_url: str, at_version_two: pytest.MonkeyPatch) -> AsyncIterator[SecondVersion]:
     """A process of the second version on a store of that version."""
+    steady_hour()
     assert await migrate(database_url) == [1, 2]
     connection = await asyncpg.connect(database_url)
     yield SecondVersion(connection)

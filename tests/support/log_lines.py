@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-"""The hour that runs."""
+from support.partitions import add_partition
 
 _FILL = """
     INSERT INTO watchglass.logs (
@@ -22,19 +21,6 @@ _FILL = """
         CASE WHEN i % 1000 = 7 THEN 'Traceback: KeyError ' || i END
     FROM generate_series(0, $2 - 1) AS i
 """
-
-
-async def add_hour(connection: Any, lower: datetime, parent: str = "logs") -> str:
-    """A partition of the past, as maintenance would have made it then."""
-    name = f"{parent}_{lower:%Y%m%d%H}"
-    if await connection.fetchval("SELECT to_regclass($1)", f"watchglass.{name}"):
-        return name
-    await connection.execute(f"CREATE TABLE watchglass.{name} (LIKE watchglass.{parent} INCLUDING ALL)")
-    await connection.execute(
-        f"ALTER TABLE watchglass.{parent} ATTACH PARTITION watchglass.{name}"
-        f" FOR VALUES FROM ('{lower.isoformat()}') TO ('{(lower + timedelta(hours=1)).isoformat()}')"
-    )
-    return name
 
 
 async def add_processes(connection: Any, *services: str) -> None:
@@ -58,7 +44,11 @@ async def fill(
     processes: int = 2,
     over: timedelta = timedelta(hours=1),
     padding: int = 0,
-) -> None:
-    """So many lines, evenly, in the hour that begins then: 2 % warnings, 0.1 % errors, a rare logger, some traces."""
-    await add_hour(connection, lower)
+) -> str:
+    """So many lines, evenly, in the hour that begins then: 2 % warnings, 0.1 % errors, a rare logger, some traces.
+
+    Returns the partition.
+    """
+    name = await add_partition(connection, "logs", lower)
     await connection.execute(_FILL, lower, lines, over, processes, padding)
+    return name
