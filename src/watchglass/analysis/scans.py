@@ -172,7 +172,8 @@ def _other_side(node: Node, above: Sequence[Node]) -> tuple[Node | None, str]:
     """The other child of the nearest join above, and what it is joined by."""
     child = node
     for one in reversed(above):
-        children: list[Node] = [two for two in one.get("Plans", ()) if two.get("Parent Relationship") in _SIDES]
+        below = one["Plans"] if "Join Type" in one else ()  # never each of an Append's thousand partitions
+        children: list[Node] = [two for two in below if two.get("Parent Relationship") in _SIDES]
         if len(children) == 2:
             other = children[1] if children[0] is child else children[0]
             return other, " ".join(str(one[name]) for name in _CONDITIONS if name in one)
