@@ -6,8 +6,10 @@ most every few seconds, while someone looks.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from watchglass import guard
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 FRESH, AGAIN = 5.0, 10.0
 """Seconds after which a log-out in one process is known in all; after which a store that failed is asked again."""
+
+PATIENCE = 1.0
+"""Seconds for which a page waits for the store to say it anew; it goes by what it said last then."""
 
 LATELY = 60.0
 """Seconds for which who cannot wait for the store goes by what it last said."""
@@ -68,8 +73,15 @@ class EndedSessions:
         """
         if self._access is None or not self.is_due:
             return
-        if self._stored is not None:
-            self._due = time.monotonic() + FRESH
+        if self._stored is None:
+            await self._ask()
+            return
+        self._due = time.monotonic() + FRESH
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._ask()), PATIENCE)
+
+    async def _ask(self) -> None:
+        assert self._access is not None
         wait = AGAIN
         try:
             self._stored = frozenset(await self._access.ended_sessions(self._lifetime))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -14,6 +15,7 @@ from watchglass.errors import DatabaseUnavailable
 from watchglass.guard import as_own_work
 from watchglass.store.connection import close, connect, reported, transaction
 from watchglass.store.forks import abandon
+from watchglass.store.silence import Silence
 
 if TYPE_CHECKING:
     import asyncpg
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from watchglass.store.connection import Connection
 
 QUESTION_SECONDS = 5.0
+
+CONNECT_SECONDS, BEGIN_SECONDS = 2.0, 1.0
+"""For how long a connection is waited for, and for the first word on one that was open before another is opened."""
 
 T = TypeVar("T")
 
@@ -35,7 +40,10 @@ class Fetch(Protocol):
 
 
 class Database:
-    """Questions wait for each other. All must come from one event loop; a forked child begins anew."""
+    """Questions wait for each other. All must come from one event loop; a forked child begins anew.
+
+    While the server is silent one question at a time waits for it, and the others fail at once.
+    """
 
     def __init__(
         self,
@@ -44,11 +52,13 @@ class Database:
         application_name: str = "watchglass reader",
         idle_seconds: float = 60.0,
         timed: Timed | None = None,
+        silence: Silence | None = None,
     ) -> None:
         self.dsn = dsn
         self.application_name = application_name
         self.idle_seconds = idle_seconds
         self._timed = timed or (lambda name, seconds: None)
+        self._silence = silence or Silence()
         self._beside: dict[tuple[str, str], Database] = {}
         self._begin()
 
@@ -58,6 +68,7 @@ class Database:
         self._connection: Connection | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._closed: set[asyncio.Task[None]] = set()
+        self._at_work = False
 
     def beside(self, application_name: str, dsn: str | None = None) -> Database:
         """Another connection, to the same database or to another, for what takes long: questions do not wait for it.
@@ -67,7 +78,11 @@ class Database:
         dsn = dsn or self.dsn
         if (application_name, dsn) not in self._beside:
             self._beside[application_name, dsn] = Database(
-                dsn, application_name=application_name, idle_seconds=self.idle_seconds, timed=self._timed
+                dsn,
+                application_name=application_name,
+                idle_seconds=self.idle_seconds,
+                timed=self._timed,
+                silence=self._silence if dsn == self.dsn else None,
             )
         return self._beside[application_name, dsn]
 
@@ -88,16 +103,21 @@ class Database:
         if self._pid != os.getpid():
             abandon((self._connection, self._closing, self._lock))
             self._begin()
+        began = time.monotonic()
+        self._silence.check()
         with as_own_work():
             async with self._lock:
-                used_before = self._is_open()
-                try:
-                    return await self._ask(work, seconds, readonly)
-                except DatabaseUnavailable:
-                    await self._close()
-                    if not used_before or not readonly:
+                while True:
+                    self._silence.check_since(began)
+                    was_open = self._is_open()
+                    try:
+                        return await self._ask(work, seconds, readonly)
+                    except DatabaseUnavailable as error:
+                        await self._close()
+                        if was_open and (readonly or not self._at_work):
+                            continue  # on a new connection
+                        self._silence.met(error)
                         raise
-                    return await self._ask(work, seconds, readonly)
 
     async def close(self) -> None:
         """Close the connection; the next question opens another."""
@@ -115,11 +135,17 @@ class Database:
     async def _ask(self, work: Callable[[Fetch], Awaitable[T]], seconds: float, readonly: bool) -> T:
         if self._closing:
             self._closing.cancel()
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self.dsn, application_name=self.application_name)
-        with reported(self.dsn, seconds=seconds):
-            async with transaction(self._connection, seconds=seconds, readonly=readonly):
-                answer = await work(partial(self._fetch, self._connection))
+        self._at_work = False
+        connection, patience = self._connection, BEGIN_SECONDS
+        if connection is None or connection.is_closed():
+            connection = await connect(self.dsn, application_name=self.application_name, seconds=CONNECT_SECONDS)
+            self._connection, patience = connection, CONNECT_SECONDS
+        with reported(self.dsn, seconds=seconds), first_word(connection, patience) as came:
+            async with transaction(connection, seconds=seconds, readonly=readonly):
+                came()
+                self._silence.broken()
+                self._at_work = True
+                answer = await work(partial(self._fetch, connection))
         self._closing = asyncio.get_running_loop().call_later(self.idle_seconds, self._close_idle)
         return answer
 
@@ -142,3 +168,24 @@ class Database:
         connection, self._connection = self._connection, None
         if connection is not None:
             await close(connection)
+
+
+@contextmanager
+def first_word(connection: Connection, seconds: float) -> Iterator[Callable[[], None]]:
+    """Raise `TimeoutError` where nothing comes within that time; what is yielded is called when something has."""
+    silent = False
+
+    def give_up() -> None:
+        nonlocal silent
+        silent = True
+        connection.terminate()
+
+    timer = asyncio.get_running_loop().call_later(seconds, give_up)
+    try:
+        yield timer.cancel
+    except Exception as error:
+        if silent:
+            raise TimeoutError from error
+        raise
+    finally:
+        timer.cancel()

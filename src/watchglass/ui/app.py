@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -44,6 +45,9 @@ COMPONENTS = {
 }
 YOUNG = "15m"
 """The range that the page opens with while the service is younger than that."""
+
+YOUNG_PATIENCE = 1.0
+"""Seconds that the page waits to know that."""
 
 COMPARED_WITH = {**ranges.THAN, "previous": "the period before", "none": "nothing"}
 OF_RANGE = ("range", "start", "end", "compare")
@@ -126,9 +130,10 @@ class Site:
         reader, now = self.context.reader, self.context.clock()
         if reader is None:
             return False
+        question = reader.instances(Window(now - ranges.RANGES[ranges.DEFAULT_RANGE], now))
         try:
-            seen = await reader.instances(Window(now - ranges.RANGES[ranges.DEFAULT_RANGE], now))
-        except WatchglassError:
+            seen = await asyncio.wait_for(asyncio.shield(question), YOUNG_PATIENCE)
+        except (TimeoutError, WatchglassError):
             return False
         return bool(seen) and min(one.started_at for one in seen) > now - ranges.RANGES[YOUNG]
 

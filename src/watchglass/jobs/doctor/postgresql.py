@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Check = Callable[[Connection, str], Awaitable[list[Finding]]]
 
 SUBJECT = "PostgreSQL"
-_SECONDS = 4.0  # for a statement; a connection has its own limit
+_SECONDS, _CONNECT_SECONDS = 4.0, 2.0
 _OLDEST = 140_000
 _TELEMETRY = "The telemetry's PostgreSQL"
 
@@ -74,7 +74,7 @@ async def _ask(subject: str, variable: str, dsn: str, *checks: Check) -> list[Fi
     """Run the checks on one connection; what keeps them from running is the finding."""
     try:
         async with asyncio.timeout(_SECONDS * 2):
-            connection = await connect(dsn, application_name="watchglass doctor")
+            connection = await connect(dsn, application_name="watchglass doctor", seconds=_CONNECT_SECONDS)
             try:
                 with reported(dsn, seconds=_SECONDS):
                     return [finding for check in checks for finding in await check(connection, dsn)]
