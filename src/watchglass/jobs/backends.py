@@ -21,7 +21,7 @@ from watchglass.jobs.noting import keep_noted, set_noted
 from watchglass.store.text import storable
 
 LOOK_SECONDS: Final = 0.5
-EVERY: Final = 2.0
+EVERY: Final = 5.0
 """Seconds after which those that go on being held are noted again."""
 
 MOST: Final = 200

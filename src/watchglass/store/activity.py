@@ -32,7 +32,7 @@ MOST_LOCKED: Final = 500
 
 MOST_HELD: Final = 1_000
 FRESH_SECONDS: Final = 15.0
-"""For how long what a process said of its connections is believed; it says it every two."""
+"""For how long what a process said of its connections is believed; it says it every five."""
 
 OF_DRIVER: Final = (
     r'^(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|DEALLOCATE|COPY "?watchglass"?|WITH RECURSIVE typeinfo_tree)(?!\w)|^$'
