@@ -44,6 +44,10 @@ def test_nearly_all_is_not_all(ratio: float, text: str) -> None:
     assert words.percent(ratio) == text
 
 
+def test_a_tiny_part_of_a_whole_is_said_to_be_tiny() -> None:
+    assert [words.share(part) for part in (0.0, 9e-7, 0.0001, 0.5)] == ["0 %", "< 0.01 %", "0.01 %", "50 %"]
+
+
 def test_rates_and_counts() -> None:
     rate = Figure(label="Requests", value=15, unit="{request}/s")
     assert words.rate(rate, "request") == "15 requests/s"

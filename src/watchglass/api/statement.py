@@ -134,7 +134,7 @@ def _sentence(row: StatementRow | None) -> str:
     if row is None:
         return NOT_EXECUTED
     calls = f"{words.plural(row.calls, 'call')} took {words.duration(row.seconds)}"
-    return f"{calls}, {words.percent(row.impact)} of the time of all statements."
+    return f"{calls}, {words.share(row.impact)} of the time of all statements."
 
 
 def _dated(row: asyncpg.Record) -> dict[str, Any]:

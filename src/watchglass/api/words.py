@@ -62,6 +62,11 @@ def percent(ratio: float | None) -> str:
     return f"{number(value)} %"
 
 
+def share(part: float) -> str:
+    """A part of a whole; below 0.01 % how small it is says nothing."""
+    return "< 0.01 %" if 0 < part < 0.0001 else percent(part)
+
+
 def quantity(value: float | None, unit: str) -> str:
     """A value with its UCUM unit, as text: ("s", 0.085) is 85 ms, ("{request}/s", 15) is 15/s."""
     if value is None:

@@ -136,7 +136,7 @@ def _row(one: StatementRow, slow: float) -> Row:
         caller_id=first.endpoint_id if first else "",
         more_callers=words.plural(others, "more endpoint") if others > 0 else "",
         share=round(one.impact * 100, 1),
-        share_text=words.percent(one.impact),
+        share_text=words.share(one.impact),
         time=format.quantity(one.seconds, "s"),
         trend="new" if one.is_new else format.change(one.time.change, "s"),
         spark=drawing.spark(one.time.spark),

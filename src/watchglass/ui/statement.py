@@ -118,7 +118,7 @@ def _missing(state: ServerState) -> Missing | None:
 
 def _caller(one: Caller) -> CallerRow:
     share, seconds = round(one.share * 100, 1), format.quantity(one.seconds, "s")
-    return CallerRow(one.endpoint_id, one.label, share, words.percent(one.share), seconds)
+    return CallerRow(one.endpoint_id, one.label, share, words.share(one.share), seconds)
 
 
 def _of_none(row: StatementRow) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from watchglass.analysis.trends import Worse
@@ -90,7 +90,7 @@ def client(answer: StatementAnswer, slow: float) -> list[Line]:
     over = _Wanted(f"Over {words.duration(slow)}", _COUNT, lambda side: side.over_threshold, "up")
     lines.append(_line(over, row.client, before.client if before else None, None))
     levels = {"P95": latency_level(row.p95, slow), "Errors": _level_of_errors(row)}
-    return [_share(row, before), *(_with(one, levels.get(one.name)) for one in lines)]
+    return [_share(row, before), *(replace(one, level=levels.get(one.name)) for one in lines)]
 
 
 def server(answer: StatementAnswer) -> list[Line]:
@@ -101,13 +101,14 @@ def server(answer: StatementAnswer) -> list[Line]:
     found = [_line(one, row.server, before.server if before else None, answer.lines) for one in _SERVER]
     spilled: Level | None = "warning" if row.server.temp_blks_written else None
     shown = [one for one in found if one.name not in _ONLY_WHERE_KNOWN or one.now.number not in (format.NOTHING, "0")]
-    own = [_with(one, spilled if one.name == "Blocks spilled" else None) for one in shown]
+    own = [replace(one, level=spilled if one.name == "Blocks spilled" else None) for one in shown]
     return own if row.client else [_share(row, before), *own]
 
 
 def _share(row: StatementRow, before: StatementRow | None) -> Line:
     wanted = _Wanted("Share of all", "1", lambda one: one.impact, None, "Its part of the time of all statements.")
-    return _line(wanted, row, before, None)
+    number, unit = words.share(row.impact).rsplit(" ", 1)
+    return replace(_line(wanted, row, before, None), now=format.Quantity(number, unit))
 
 
 def _line(wanted: _Wanted, now: Any, before: Any, over: StatementLines | None) -> Line:
@@ -123,10 +124,6 @@ def _line(wanted: _Wanted, now: Any, before: Any, over: StatementLines | None) -
         title=wanted.title,
         spark=drawing.spark(wanted.over(over)) if over and wanted.over else None,
     )
-
-
-def _with(line: Line, level: Level | None) -> Line:
-    return Line(line.name, line.now, line.before, line.change, level, line.title, line.spark)
 
 
 def _level_of_errors(row: StatementRow) -> Level | None:
