@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.postgresql_answers import AT, BEGAN, check, connections, health, node, now, pool, session
+from watchglass.api import words
 from watchglass.api.asking import Reading, figure
 from watchglass.api.models import TimeWindow
 from watchglass.api.postgresql_share import PER_REQUEST, Dearest, PostgresqlShare
@@ -131,8 +132,9 @@ def test_what_failed_is_named_and_nothing_known_is_not_quiet() -> None:
     assert found.sentence == "Not known whether PostgreSQL is the problem: nothing of it was read."
 
 
-def test_the_one_that_blocks_is_as_bad_as_the_longest_wait_and_leads_to_itself() -> None:
-    view = postgresql.view(chain(42.0))
+@pytest.mark.parametrize("seconds", [42.0, 600.0])
+def test_the_one_that_blocks_is_as_bad_as_the_longest_wait_and_leads_to_itself(seconds: float) -> None:
+    view = postgresql.view(chain(seconds))
     by_name = {one.name: one for one in view.lists}
     assert [one.level for one in by_name["blocking"].shown] == ["critical", "critical"]
     assert by_name["waiting"].shown[0].waits_for == ((10, "blocking-10"),)
@@ -143,7 +145,8 @@ def test_the_one_that_blocks_is_as_bad_as_the_longest_wait_and_leads_to_itself()
         "holds up 2 sessions",
         "",
     )
-    assert root.waiters[0].waiters[0].lock == "has waited 21 s for ExclusiveLock on row of table orders"
+    waited = words.duration(seconds / 2)
+    assert root.waiters[0].waiters[0].lock == f"has waited {waited} for ExclusiveLock on row of table orders"
     assert root.waiters[0].session.id == "lock-10-11"
 
 
@@ -182,6 +185,11 @@ def test_no_more_is_sent_every_five_seconds_than_anybody_reads() -> None:
     assert (found.count, len(found.shown), len(found.rest), found.left_off) == (107, 6, 24, 77)
     assert found.more == "101 more"
     assert (len(view.locks[0].waiters), len(view.locks[0].rest), view.locks[0].more) == (3, 27, 70)
+
+
+def test_of_many_that_one_waits_for_a_few_are_named() -> None:
+    last = session_view("waiting", session(99, waits_for=list(range(1, 21))))
+    assert [pid for pid, _ in last.waits_for] == [1, 2, 3, 4] and last.waits_for_more == 16
 
 
 def test_a_session_is_ended_by_when_it_began_and_only_a_running_one_is_cancelled() -> None:

@@ -27,6 +27,9 @@ BENEATH = 3
 MOST = 30
 """Sessions of a list, or beneath one of the tree, that are on the page at all: it is sent every five seconds."""
 
+NAMED = 4
+"""Sessions that are named as those that one waits for: who is far back in a queue waits for all before it."""
+
 LISTS = {
     "blocking": ("Blocking", "hold locks that others wait for"),
     "waiting": ("Waiting", "wait for a lock"),
@@ -51,7 +54,8 @@ class SessionView:
     """One session. `endings` are the ways to end it with when it began; `why_not` why there is none.
 
     `transaction` is how long its transaction is open, empty where that says no more than `duration`; `waits_for` are
-    the processes it waits for with the id of their entry on the page, empty where they have none.
+    the processes it waits for with the id of their entry on the page, empty where they have none, and `waits_for_more`
+    counts those that are not named.
     """
 
     id: str
@@ -69,6 +73,7 @@ class SessionView:
     wait: str
     relation: str
     waits_for: tuple[tuple[int, str], ...]
+    waits_for_more: int
     transaction: str
     text: str
     line: str
@@ -157,7 +162,7 @@ def session_view(name: str, one: Session, blockers: Blockers = NO_BLOCKERS) -> S
         pid=one.pid,
         duration=format.quantity(one.seconds, "s"),
         state=one.state or "state not seen",
-        level=level_of(one) or blockers.levels.get(one.pid),
+        level=_worse(level_of(one), blockers.levels.get(one.pid)),
         who=_who(one),
         ours=one.ours,
         endpoint=one.endpoint or "",
@@ -167,7 +172,8 @@ def session_view(name: str, one: Session, blockers: Blockers = NO_BLOCKERS) -> S
         process=_process(one),
         wait=(one.wait or "") if one.state == "active" else "",
         relation=one.relation or "",
-        waits_for=tuple((pid, f"blocking-{pid}" if pid in blockers.listed else "") for pid in one.waits_for),
+        waits_for=tuple((pid, f"blocking-{pid}" if pid in blockers.listed else "") for pid in one.waits_for[:NAMED]),
+        waits_for_more=len(one.waits_for[NAMED:]),
         transaction=words.duration(one.transaction_seconds) if longer else "",
         text=text,
         line=" ".join(text.split())[:300],
@@ -200,6 +206,10 @@ def level_of(one: Session) -> Level | None:
     if one.state == "active" or is_idle_in_transaction(one):
         return "warning" if seconds >= LONG else None
     return None
+
+
+def _worse(first: Level | None, second: Level | None) -> Level | None:
+    return "critical" if "critical" in (first, second) else first or second
 
 
 def _wait_level(seconds: float) -> Level | None:
