@@ -12,8 +12,9 @@ import asyncpg
 import pytest
 
 from support.databases import execute
+from support.locking import session
 from watchglass.demo.servers import PostgreSQL
-from watchglass.errors import DatabaseUnavailable
+from watchglass.errors import DatabaseBusy, DatabaseUnavailable
 from watchglass.store.connection import address_of, close, connect, for_asyncpg, reported, transaction
 
 
@@ -53,6 +54,43 @@ async def test_a_server_that_is_silent_is_given_up() -> None:
         reason = await refused(f"postgresql://app:secret@127.0.0.1:{silent.getsockname()[1]}/x", seconds=0.3)
     assert reason == "no answer in time"
     assert time.monotonic() - began < 2
+
+
+async def said(dsn: str, *statements: str, seconds: float = 5.0, lock_seconds: float = 5.0) -> str:
+    """The whole message of what keeps these statements from being executed."""
+    connection = await connect(dsn)
+    try:
+        with pytest.raises(DatabaseBusy) as caught, reported(dsn):
+            async with transaction(connection, seconds=seconds, lock_seconds=lock_seconds):
+                for statement in statements:
+                    await connection.execute(statement)
+    finally:
+        await close(connection)
+    return str(caught.value)
+
+
+async def test_what_a_server_cannot_do_now_is_no_silence_and_comes_with_what_helps(database_url: str) -> None:
+    address = address_of(database_url)
+    execute(database_url, "CREATE TABLE taken ()")
+    async with session(database_url, "BEGIN", "LOCK TABLE taken"):
+        assert await said(database_url, "SELECT FROM taken", lock_seconds=0.1) == (
+            f"PostgreSQL at {address} answers, but a lock was not free in time. Its page shows who holds it, under "
+            "Now: wait for that session, or end it there. Telemetry is kept in memory meanwhile."
+        )
+    assert await said(database_url, "SELECT pg_sleep(5)", seconds=0.2) == (
+        f"PostgreSQL at {address} answers, but a statement took too long and was cancelled. Its page shows what keeps "
+        "it busy, under Now: end that, or ask for less. Telemetry is kept in memory meanwhile."
+    )
+
+
+def test_why_is_said_without_what_it_means_for_telemetry_as_well() -> None:
+    assert (
+        DatabaseUnavailable(address="db:5432/shop", reason="no answer in time").plainly
+        == "PostgreSQL at db:5432/shop does not answer: no answer in time."
+    )
+    assert DatabaseBusy(address="a", reason="its disk is full", remedy="Make room there.").plainly == (
+        "PostgreSQL at a answers, but its disk is full. Make room there."
+    )
 
 
 async def test_no_connection_left_is_said(database_url: str, postgres_server: PostgreSQL) -> None:

@@ -28,6 +28,7 @@ WOULD_ADD: Final = (
     "pg_monitor would show the vacuums of autovacuum and how far they are, the transactions of other roles that keep "
     "dead rows, and how far replicas are behind: GRANT pg_monitor TO {role};"
 )
+NOT_ASKED: Final = "What is kept of PostgreSQL is not known, so that figures are those since it began to count. {why}"
 NO_HISTORY: Final = "PostgreSQL was not read in this window, so that figures are those since it began to count."
 
 CHECKS: Final[Mapping[Name, Check]] = {
@@ -50,10 +51,19 @@ async def health(asked: Asked) -> HealthChecksAnswer:
         server = await store.server(database)
     except WatchglassError as error:
         return _answer([check(name, "unknown", plain(error)) for name in KINDS], None, [plain(error)])
-    history = await History.of(asked)
+    history, missing = await _history(asked)
     examination = Examination(asked, database, server, history)
     found = await asyncio.gather(*(_checked(name, examination) for name in CHECKS))  # on two connections
-    return _answer(found, role(server), [] if history else [NO_HISTORY])
+    return _answer(found, role(server), missing)
+
+
+async def _history(asked: Asked) -> tuple[History | None, list[str]]:
+    """What is kept of the server, and why there is nothing: the store may be away while the server answers."""
+    try:
+        history = await History.of(asked)
+    except WatchglassError as error:
+        return None, [NOT_ASKED.format(why=plain(error))]
+    return history, [] if history else [NO_HISTORY]
 
 
 def role(server: Server) -> Role:

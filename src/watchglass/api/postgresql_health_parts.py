@@ -63,12 +63,9 @@ class History:
 
     @classmethod
     async def of(cls, asked: Asked) -> History | None:
-        """None where the store does not answer, or the server was never read in the window."""
+        """None where the server was never read in the window. Raises what the store does."""
         slots = asked.window.slots(asked.step)
-        try:
-            groups = await asked.reader.select(POSTGRESQL_DB_SIZE.name, asked.window, step=asked.step)
-        except WatchglassError:
-            return None
+        groups = await asked.reader.select(POSTGRESQL_DB_SIZE.name, asked.window, step=asked.step)
         found = cls(asked, slots, line(groups, slots, lambda group: group.last))
         return found if any(size is not None for size in found.size) else None
 
@@ -155,7 +152,7 @@ def plain(error: WatchglassError) -> str:
     """Why there is no answer, a sentence."""
     match error:
         case DatabaseUnavailable():
-            return "PostgreSQL at {address} does not answer: {reason}.".format_map(error.fields)
+            return error.plainly
         case QueryTooSlow():
             return "PostgreSQL did not answer this within {seconds} s: ask again when it is less busy.".format_map(
                 error.fields

@@ -64,6 +64,4 @@ class Snapshots:
 
 
 def _plain(error: Exception) -> str:
-    if isinstance(error, DatabaseUnavailable):
-        return "PostgreSQL at {address} does not answer: {reason}.".format_map(error.fields)
-    return str(error)
+    return error.plainly if isinstance(error, DatabaseUnavailable) else str(error)
