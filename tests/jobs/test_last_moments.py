@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,9 +14,10 @@ import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from support.pipelines import fetch, until
+from support.pipelines import fetch, select, until
 from support.service import Service
 from watchglass.exporters.prometheus import OPENMETRICS
+from watchglass.meters import HTTP_SERVER_REQUEST_DURATION
 from watchglass.store.incidents import unpacked
 
 APP = "support.failing_service:app"
@@ -46,6 +48,11 @@ def pending(store_url: str) -> list[dict[str, Any]]:
 def incidents(store_url: str) -> list[dict[str, Any]]:
     rows = fetch(store_url, "SELECT * FROM watchglass.incidents ORDER BY time")
     return [{**row, "content": json.loads(row["content"])} for row in rows]
+
+
+def answered(store_url: str, route: str) -> int:
+    """Requests of the route that are in the store."""
+    return sum(group.count for group in select(store_url, HTTP_SERVER_REQUEST_DURATION, where={"http.route": route}))
 
 
 def fail(service: Service, word: str, times: int) -> None:
@@ -108,6 +115,31 @@ def test_an_orderly_end_leaves_nothing_running_and_its_last_minutes(service: Ser
     frames = {stack["thread"]: " ".join(stack["frames"]) for stack in content["stacks"]}
     assert "uvicorn" in frames["MainThread"]
     assert content["process"]["pid"] == service.pid
+
+
+def test_once_told_to_end_nothing_waits_for_its_interval(store_url: str, tmp_path: Path) -> None:
+    """A stream holds the server up until it is killed, as by a supervisor that has waited long enough."""
+    with Service(store_url, tmp_path, app=APP, flush_interval=300) as service:
+        streaming = background(f"{service.url}/flows")
+        background(f"{service.url}/waits/4")
+        until(lambda: len(pending(store_url)) == 1)
+        service.signal(signal.SIGTERM)
+        until(lambda: answered(store_url, "/waits/{seconds}") == 1)
+        assert streaming.is_alive(), "what ended after the signal is stored while the server still waits"
+
+
+def test_a_server_that_tells_nobody_of_its_end_has_stored_what_there_was(store_url: str, tmp_path: Path) -> None:
+    """uvicorn without a lifespan ends by the signal itself."""
+    with Service(store_url, tmp_path, app=APP, flush_interval=300) as service:
+        service.kill()
+        service.start("--lifespan", "off")
+        for number in range(6):
+            httpx.get(f"{service.url}/items/{number}")
+        waiting = background(f"{service.url}/waits/4")
+        until(lambda: len(pending(store_url)) == 1)
+        service.stop()
+        waiting.join(30)
+    assert answered(store_url, "/items/{item}") == 6
 
 
 def test_errors_are_counted_all_while_few_of_their_traces_are_kept(service: Service, store_url: str) -> None:

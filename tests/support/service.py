@@ -53,9 +53,9 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def start(self) -> None:
-        """Start it; it serves when this returns, whether there is a database or not."""
-        command = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port)]
+    def start(self, *arguments: str) -> None:
+        """Start it, with further arguments of uvicorn; it serves when this returns, database or not."""
+        command = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port), *arguments]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "--no-access-log", "--log-level", "warning"],
@@ -74,6 +74,10 @@ class Service:
     def stop(self) -> None:
         """End it as a supervisor does; it may write what it has."""
         self._end(signal.SIGTERM)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, and wait for nothing."""
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it at once, without a word."""

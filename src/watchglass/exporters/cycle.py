@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Literal
 
-from watchglass import guard
+from watchglass import guard, termination
 from watchglass.errors import DatabaseUnavailable, WatchglassError
 from watchglass.exporters.flushing import Flusher
 from watchglass.settings import Settings
@@ -25,7 +25,8 @@ _CLOSING_SECONDS = 0.3
 class Cycle:
     """Metrics taken at every flush interval of the clock, whether or not the store is there; records as they come.
 
-    After a failure it is tried again after a growing, uneven pause.
+    After a failure it is tried again after a growing, uneven pause. Once the process is told to end, metrics come with
+    the records: nobody knows how long it still has, or whether its server says when it ends.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class Cycle:
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
         self._deadline: float | None = None
+        self._told_to_end = False
+        self._loop: asyncio.AbstractEventLoop
         self._flushes: asyncio.Task[None]
         self._ticks: asyncio.Task[None]
         self._jobs: set[asyncio.Task[None]] = set()
@@ -48,6 +51,8 @@ class Cycle:
 
     async def run(self) -> None:
         """Flush until told to end, then once more, within the time that is left."""
+        self._loop = asyncio.get_running_loop()
+        termination.tell(self.told_to_end)
         for job in self._factories:
             self.add(job)
         self._flushes = asyncio.create_task(self._flush_until_ended())
@@ -85,6 +90,12 @@ class Cycle:
             asyncio.get_running_loop().call_later(self._left, self._give_up)
             self._woken.set()
 
+    def told_to_end(self) -> None:
+        """Store what there is, now and from now on. In a signal's handler, so that nothing is waited for."""
+        self._told_to_end = True
+        with suppress(RuntimeError):  # the loop is closed already
+            self._loop.call_soon_threadsafe(self._woken.set)
+
     def add(self, job: Job) -> None:
         """Run a job beside the flushes, again after a pause when it fails."""
         self._jobs.add(asyncio.create_task(self._supervise(job)))
@@ -114,18 +125,25 @@ class Cycle:
         """A wall clock that jumps moves the next time by at most an interval: waiting is by the monotonic one."""
         while True:
             await asyncio.sleep(self._until_due())
-            try:
-                with guard.as_own_work():
-                    self._flusher.take()
-            except Exception:
-                guard.caught("exporters.cycle")
+            self._take()
+
+    def _take(self) -> None:
+        try:
+            with guard.as_own_work():
+                self._flusher.take()
+        except Exception:
+            guard.caught("exporters.cycle")
 
     async def _flush_until_ended(self) -> None:
         pause = 0.0 if await self._attempt() else self._pause()
-        while not self._woken.is_set():
+        while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), pause)
+            if self._deadline is not None:
                 return
+            self._woken.clear()
+            if self._told_to_end:
+                self._take()
             flushed = not self._flusher.waiting or await self._attempt()
             pause = self._settings.records_interval if flushed else self._pause()
 
