@@ -126,6 +126,22 @@ async def test_what_is_held_is_noted_with_its_request_until_it_is_given_back(
     assert stored(store_url) == []
 
 
+async def test_what_goes_on_being_held_is_noted_again_and_no_sooner(pipeline: Counting, store_url: str) -> None:
+    """Each time leaves a dead row behind, and one that comes and goes is no reason to write of the others."""
+    held, one = Held(), request()
+    stays = Use(11, "shop", 0.0, one)
+    held.uses = [stays]
+    async with running(pipeline, held, one):
+        await asyncio.to_thread(until, lambda: len(stored(store_url)) == 1)
+        [first] = stored(store_url)
+        held.uses = [stays, Use(12, "shop", 0.0, request())]
+        await asyncio.to_thread(until, lambda: len(stored(store_url)) == 2)
+        second, other = stored(store_url)
+        late = (other["seen_at"] - first["seen_at"]).total_seconds() >= 4
+        assert late or second["seen_at"] == first["seen_at"]
+        await asyncio.to_thread(until, lambda: stored(store_url)[0]["seen_at"] > first["seen_at"])
+
+
 async def test_what_is_not_held_from_one_look_to_the_next_is_not_noted(pipeline: Counting, store_url: str) -> None:
     held = Fleeting()
     async with running(pipeline, held):

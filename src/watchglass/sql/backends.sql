@@ -1,5 +1,6 @@
 -- name: set_backends
--- Note the connections that this process holds: those given, and no others. $4 is for how many seconds each is open.
+-- Note the connections that this process holds: those given, and no others. $4 is for how many seconds each is open. What
+-- is as it was is written anew only every few seconds: each time leaves a dead row behind.
 WITH me AS (
     SELECT id FROM watchglass.instances WHERE service_instance_id = $1
 ), held AS (
@@ -18,7 +19,10 @@ SELECT me.id, pid, database, now() - make_interval(secs => age), trace_id, span_
 FROM me, held
 ON CONFLICT (instance_id, pid, database) DO UPDATE SET
     connected_at = excluded.connected_at, trace_id = excluded.trace_id, span_id = excluded.span_id,
-    endpoint = excluded.endpoint, request_ended = excluded.request_ended, seen_at = excluded.seen_at;
+    endpoint = excluded.endpoint, request_ended = excluded.request_ended, seen_at = excluded.seen_at
+WHERE known.seen_at < now() - interval '4 seconds'
+    OR (known.span_id, known.endpoint, known.request_ended)
+        IS DISTINCT FROM (excluded.span_id, excluded.endpoint, excluded.request_ended);
 
 -- name: held_backends
 -- The connections that processes hold to databases of these names, as they said within so many seconds.

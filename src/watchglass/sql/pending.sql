@@ -1,5 +1,6 @@
 -- name: set_pending
--- Note the requests of this process that have run for a while: those given, and no others.
+-- Note the requests of this process that have run for a while: those given, and no others. What is as it was is written
+-- anew only every few seconds: each time leaves a dead row behind.
 WITH me AS (
     SELECT id FROM watchglass.instances WHERE service_instance_id = $1
 ), ended AS (
@@ -14,7 +15,9 @@ FROM me, unnest(
     $2::bytea[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[]
 ) AS running (trace_id, span_id, name, method, route, started_at, spans)
 ON CONFLICT (instance_id, span_id) DO UPDATE SET
-    name = excluded.name, route = excluded.route, seen_at = excluded.seen_at, spans = excluded.spans;
+    name = excluded.name, route = excluded.route, seen_at = excluded.seen_at, spans = excluded.spans
+WHERE known.seen_at < now() - interval '4 seconds'
+    OR (known.name, known.route) IS DISTINCT FROM (excluded.name, excluded.route);
 
 -- name: pending
 -- The requests of a service (null: of all) that were running when last seen, those that began first first; and when
