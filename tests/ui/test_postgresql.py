@@ -339,6 +339,7 @@ def test_what_a_trend_shows_is_said(values: tuple[float | None, ...], said: str)
     trend = [(AT + timedelta(minutes=number), value) for number, value in enumerate(values)]
     [found] = postgresql_health.view(health(check(trend=trend, rows=[{}], columns=[]))).checks
     assert (found.trend, found.opens) == (said, "Show details")
+    assert (found.spark is not None) == bool(said)
 
 
 async def test_an_answer_is_shared_while_it_is_asked_and_a_while_after() -> None:

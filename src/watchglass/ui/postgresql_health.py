@@ -69,14 +69,15 @@ def view(answer: HealthChecksAnswer) -> HealthView:
 def _check(one: HealthCheck) -> CheckView:
     icon, level = SIGNS[one.state]
     values = [value for _, value in one.trend or ()]
+    trend = _trend(values, one.trend_unit, "in a week" if one.name == "growth" else "in this window")
     return CheckView(
         check=one,
         icon=icon,
         level=level,
         word=WORDS[one.state],
         value=None if one.value is None else quantity(one.value, one.unit),
-        spark=drawing.spark(values),
-        trend=_trend(values, one.trend_unit, "in a week" if one.name == "growth" else "in this window"),
+        spark=drawing.spark(values) if trend else None,
+        trend=trend,
         basis=one.basis if one.basis and one.value is not None and one.basis not in one.sentence else "",
         columns=one.columns,
         opens=_opens(one),
@@ -92,6 +93,7 @@ def _opens(one: HealthCheck) -> str:
 
 
 def _trend(values: list[float | None], unit: str | None, over: str) -> str:
+    """Empty where a line would be a point."""
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return ""
