@@ -10,6 +10,9 @@ import pytest_asyncio
 
 from support.databases import execute
 from support.pipelines import fetch
+from watchglass.analysis.fingerprints import of_statement
+from watchglass.instrumentation.slow_captures import SlowStatement
+from watchglass.jobs.plans import explained_as_kept
 from watchglass.store.advising import LOCKED, Advised, advise
 from watchglass.store.database import Database
 from watchglass.store.explain import Explainer
@@ -91,3 +94,25 @@ async def test_a_table_that_is_locked_is_no_database_that_does_not_answer(databa
         await holder.close()
     [index] = (await asked(database, url, "SELECT id FROM orders WHERE customer = 7")).indexes
     assert index.columns == ("customer",)
+
+
+async def test_a_value_in_a_document_is_advised_an_index_with_the_key_that_a_slow_execution_had(
+    database: Database, url: str
+) -> None:
+    execute(
+        url,
+        "CREATE TABLE notes AS SELECT i AS id, jsonb_build_object('label', 'swordfish ' || i) AS doc,"
+        " repeat('x', 200) AS filler FROM generate_series(1, 20000) i",
+        "ANALYZE notes",
+    )
+    sent = "SELECT id FROM notes WHERE (doc ->> $1::text) = $2::varchar"
+    slow = SlowStatement(of_statement(sent), sent, ("label", "swordfish 7"), 2.0, None, None, 0.0)
+    kept, _ = await explained_as_kept(Explainer(url), slow, "shop")
+    assert kept is not None and kept.plan["Keys"] == ["label"] and "swordfish" not in str(kept)
+    assert (await asked(database, url, sent)).indexes == ()
+    found = await advise(database, Explainer(url), sent, None, kept.plan)
+    [index] = found.indexes
+    assert index.statement == "CREATE INDEX CONCURRENTLY ON public.notes ((doc ->> 'label'))"
+    assert "only guessed" in index.reason and index.size.most > 5 * index.size.least
+    execute(url, index.definition, "ANALYZE notes")
+    assert (await advise(database, Explainer(url), sent, None, kept.plan)).indexes == ()

@@ -121,6 +121,22 @@ MORE = {
         f"SELECT * FROM customers WHERE name LIKE ANY ('{{{','.join(f'%{i:06x}ab%' for i in range(300))}}}')",
         (f"{ON}customers USING gin (name public.gin_trgm_ops)",),
     ),
+    "a value in a document": Case(
+        "SELECT id FROM events WHERE payload ->> 'sku' = '77'", (f"{ON}events ((payload ->> 'sku'))",)
+    ),
+    "a value in a document that is a number": Case(
+        "SELECT id FROM events WHERE 77=(payload->>'sku')::int",
+        (f"{ON}events (((payload ->> 'sku')::integer))",),
+    ),
+    "a value further down in a document, folded": Case(
+        "SELECT id FROM events e WHERE lower((e.payload -> 'more') ->> 'name') = 'x'",
+        (f"{ON}events (lower(((payload -> 'more') ->> 'name')))",),
+    ),
+    "a value in a document, by a function": Case(
+        "SELECT id FROM events WHERE jsonb_extract_path_text(payload, 'sku') = '77'"
+    ),
+    "a key of a document that each row has": Case("SELECT id FROM events WHERE payload ->> id::text = '77'"),
+    "a value in a document that has an index": Case("SELECT id FROM numbered WHERE (payload -> 'a') ->> 'sku' = '7'"),
     "a member of an array": Case("SELECT id FROM events WHERE 't77' = ANY(tags)", rewrite="member"),
     "a day of a timestamp": Case("SELECT * FROM orders WHERE created_at::date = '2024-07-01'", rewrite="cast"),
     "names that need quotes": Case(
@@ -224,13 +240,17 @@ MORE = {
 """Beside the twenty: what goes wrong easily."""
 
 
+INDEXED = (
+    "CREATE TABLE numbered AS SELECT id, jsonb_build_object('a', payload) AS payload FROM events",
+    "CREATE INDEX ON numbered (((payload -> 'a') ->> 'sku'))",
+)
 NUMBERED = "CREATE TABLE shifts_2024 AS SELECT i AS id, i % 5000 AS place FROM generate_series(1, 50000) AS i"
 
 
 @pytest.fixture(scope="module")
 def shop_url(postgres_server: PostgreSQL) -> Iterator[str]:
     with fresh_database(postgres_server) as url:
-        execute(url, SHOP, NUMBERED, "VACUUM ANALYZE")
+        execute(url, SHOP, NUMBERED, *INDEXED, "VACUUM ANALYZE")
         yield url
 
 

@@ -52,7 +52,7 @@ def candidates(use: Use, scan: Scan, trigrams: str | None) -> list[Candidate]:
 
 def selectivity(use: Use, qual: Qual) -> float:
     """The share of the table's rows that one condition lets through, as far as statistics tell."""
-    column = use.relation.columns[qual.column]
+    column = qual.read_of(use.relation)
     if qual.kind in ("equal", "join"):
         distinct = max(1.0, column.distinct)
         return min(1.0, qual.values * (1 - column.null_fraction) / distinct)
@@ -98,7 +98,8 @@ def _in_order(use: Use, scan: Scan, equal: Sequence[Qual]) -> Iterator[Candidate
     shapes = (*(one.shape for one in equal), *(shape_of_key(key.column) for key in use.sort))
     if len(set(shapes)) < len(shapes):
         return
-    columns = [use.relation.columns[name] for name in (*(one.column for one in equal), *(s.column for s in use.sort))]
+    sorted_ = [use.relation.columns[key.column] for key in use.sort]
+    columns = [*(one.read_of(use.relation) for one in equal), *sorted_]
     yield Candidate(
         tuple(keys),
         shapes,
@@ -115,15 +116,14 @@ def _in_order(use: Use, scan: Scan, equal: Sequence[Qual]) -> Iterator[Candidate
 def _inverted(use: Use, scan: Scan, trigrams: str | None) -> Iterator[Candidate]:
     """GIN: trigrams of a text, keys of a document, elements of an array."""
     for qual in use.of("infix", "contains", "prefix"):
-        column = use.relation.columns[qual.column]
+        column = qual.read_of(use.relation)
         what = _inverted_class(qual, column, trigrams)
         if what is None:
             continue
         quals = [qual]
         rows = _rows(use, scan, quals)
-        expression = f"{qual.function}({column.quoted})" if qual.function else column.quoted
         yield Candidate(
-            (f"{expression}{what[0]}",),
+            (f"{qual.key(use.relation)}{what[0]}",),
             (qual.shape,),
             (qual.column,),
             what[1],
@@ -147,7 +147,7 @@ def _inverted_class(qual: Qual, column: Column, trigrams: str | None) -> tuple[s
 
 
 def _tree(use: Use, quals: Sequence[Qual], rows: float, descents: float) -> Candidate:
-    columns = [use.relation.columns[qual.column] for qual in quals]
+    columns = [qual.read_of(use.relation) for qual in quals]
     equal = [qual for qual in quals if qual.kind in ("equal", "join")]
     last = next((qual for qual in quals if qual.kind in ("range", "prefix")), None)
     many = sum(qual.values for qual in equal if qual.values > 1) or 1
@@ -187,7 +187,7 @@ def _rows(use: Use, scan: Scan, quals: Sequence[Qual]) -> float:
     """
     filters = use.of("equal", "range", "prefix", "infix", "contains")
     share = scan.rows / max(1.0, use.relation.rows)
-    if not scan.filter or any(qual.function for qual in quals):
+    if not scan.filter or any(qual.function or qual.value for qual in quals):
         share = 0.0
     elif not use.others and set(filters) <= set(quals):
         return max(1.0, scan.rows)
@@ -196,13 +196,12 @@ def _rows(use: Use, scan: Scan, quals: Sequence[Qual]) -> float:
 
 
 def _prefixes(use: Use) -> list[Qual]:
-    return [qual for qual in use.of("prefix") if use.relation.columns[qual.column].is_text]
+    return [qual for qual in use.of("prefix") if qual.read_of(use.relation).is_text]
 
 
 def _key(use: Use, qual: Qual) -> str:
-    column = use.relation.columns[qual.column]
-    expression = f"{qual.function}({column.quoted})" if qual.function else column.quoted
-    return expression + (_BY_BYTES if qual.kind == "prefix" and not column.ordered_by_bytes else "")
+    column = qual.read_of(use.relation)
+    return qual.key(use.relation) + (_BY_BYTES if qual.kind == "prefix" and not column.ordered_by_bytes else "")
 
 
 def _sorted_keys(use: Use) -> list[str]:

@@ -49,9 +49,9 @@ def one_list(arms: Sequence[tuple[Qual, ...]]) -> Qual | None:
     """One condition that stands for all arms: the same column, equal to this or that."""
     first = arms[0][0] if len(arms) > 1 and arms[0] else None
     alike = first is not None and first.kind == "equal" and all(len(arm) == 1 for arm in arms)
-    if first is None or not alike or len({(one.column, one.kind, one.function) for [one] in arms}) > 1:
+    if first is None or not alike or len({(one.column, one.kind, one.function, one.value) for [one] in arms}) > 1:
         return None
-    return Qual(first.column, "equal", first.function, sum(one.values for [one] in arms))
+    return Qual(first.column, "equal", first.function, sum(one.values for [one] in arms), first.value)
 
 
 def _arms(node: exp.Expr, known: Mapping[str, Relation]) -> list[list[tuple[str, Qual]]]:

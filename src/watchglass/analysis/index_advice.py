@@ -35,6 +35,8 @@ LEAST_SECONDS = 3600.0
 
 NEEDS_STATISTICS = " Analyze the table once it is there: PostgreSQL knows nothing of an expression before."
 
+IN_DOCUMENTS = " How often a document has the value is not known, only guessed: check that it is rare."
+
 _LOOKED_AT = " It has very many partitions: {:,} of {:,} were looked at, which stand for the others."
 
 TRIGRAMS_SCHEMA = "public"
@@ -148,7 +150,8 @@ def _reason(relation: Relation, candidate: Candidate) -> str:
         f"All {relation.pages:,} pages of {relation.quoted} are read for about {candidate.rows:,.0f} of its "
         f"{relation.rows:,.0f} rows; the index serves {candidate.serves}."
         + (_LOOKED_AT.format(len(known), len(known) + left_off) if (left_off := relation.partitions_left_off) else "")
-        + (NEEDS_STATISTICS if any("(" in shape for shape in candidate.shapes) else "")
+        + (IN_DOCUMENTS if any("->" in shape for shape in candidate.shapes) else "")
+        + (NEEDS_STATISTICS if any("(" in shape or "->" in shape for shape in candidate.shapes) else "")
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from watchglass.analysis import patterns, sql_reading
+from watchglass.analysis import documents, patterns, sql_reading
+from watchglass.analysis.documents import Value
 from watchglass.analysis.relations import Column, Relation, shape_of_key
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ SOME_VALUES = 10
 
 @dataclass(frozen=True, slots=True)
 class Qual:
-    """A condition on one column, or on a function of it (`function`): equal to so many values, a range, and so on.
+    """A condition on one column, on a value in it (`value`), or on a function of that: equal to so many, a range, ...
 
     Of infix there are as many `values` as LIKE ANY has patterns, each of which has trigrams.
 
@@ -31,11 +32,25 @@ class Qual:
     kind: Kind
     function: str | None = None
     values: int = 1
+    value: Value | None = None
 
     @property
     def shape(self) -> str:
         """What an index would have as its key, to be compared."""
-        return shape_of_key(f"{self.function}({self.column})" if self.function else self.column)
+        return shape_of_key(self._key(Column(self.column, self.column, "")))
+
+    def read_of(self, relation: Relation) -> Column:
+        """The column, or the value in it, of which PostgreSQL knows nothing until there is an index on it."""
+        column = relation.columns[self.column]
+        return self.value.of(column) if self.value else column
+
+    def key(self, relation: Relation) -> str:
+        """The same as `shape`, as a statement says it."""
+        return self._key(relation.columns[self.column])
+
+    def _key(self, column: Column) -> str:
+        key = self.value.of(column).quoted if self.value else column.quoted
+        return f"{self.function}({key})" if self.function else key
 
 
 def of_condition(node: exp.Expr, known: Mapping[str, Relation]) -> Iterator[tuple[str, Qual]]:
@@ -121,9 +136,11 @@ def _qual(node: exp.Expr, known: Mapping[str, Relation], kind: Kind | None, valu
     node = node.unnest()
     if kind is None:
         return None
-    if isinstance(node, exp.Lower | exp.Upper) and (found := column_of(node.this, known)):
+    if isinstance(node, exp.Lower | exp.Upper) and (of := _place(node.this, known)):
         name = "upper" if isinstance(node, exp.Upper) else "lower"
-        return (found[0], Qual(found[1].name, kind, name, values)) if kind in ("equal", "prefix", "infix") else None
+        return (of[0], Qual(of[1].name, kind, name, values, of[2])) if kind in ("equal", "prefix", "infix") else None
+    if (of := _place(node, known)) and of[2]:
+        return of[0], Qual(of[1].name, kind, None, values, of[2])
     made = node.this if isinstance(node, exp.Cast | exp.Date | exp.TsOrDsToDate | exp.TimestampTrunc) else None
     if made is not None and (found := column_of(made, known)):
         if _changes(node, found[1]):
@@ -131,6 +148,15 @@ def _qual(node: exp.Expr, known: Mapping[str, Relation], kind: Kind | None, valu
         node = made  # the same to PostgreSQL, which serves it by an index on the column
     found = column_of(node, known)
     return (found[0], Qual(found[1].name, kind, None, values)) if found else None
+
+
+def _place(node: exp.Expr, known: Mapping[str, Relation]) -> tuple[str, Column, Value | None] | None:
+    """A column, or a value in one that has documents."""
+    taken = documents.value(node)
+    found = column_of(taken[0] if taken else node, known)
+    if found is None or (taken and not found[1].is_document):
+        return None
+    return *found, taken[1] if taken else None
 
 
 def _changes(node: exp.Expr, column: Column) -> bool:

@@ -53,6 +53,10 @@ class Column:
         return self.type.endswith("[]")
 
     @property
+    def is_document(self) -> bool:
+        return self.type in ("json", "jsonb")
+
+    @property
     def is_jsonb(self) -> bool:
         return self.type == "jsonb"
 

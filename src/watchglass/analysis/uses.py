@@ -112,7 +112,7 @@ def _implied(select: exp.Select, known: Mapping[str, Relation]) -> Iterator[tupl
 
 
 def _is_value(qual: Qual) -> bool:
-    return qual.kind == "equal" and qual.function is None and qual.values == 1
+    return qual.kind == "equal" and qual.function is None and qual.value is None and qual.values == 1
 
 
 def _is_other(node: exp.Expr, alias: str, known: Mapping[str, Relation]) -> bool:

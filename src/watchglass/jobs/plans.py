@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from watchglass import guard
+from watchglass.analysis.documents import keys_of
 from watchglass.analysis.patterns import patterns_of
 from watchglass.analysis.searches import search_of
 from watchglass.errors import WatchglassError
@@ -122,6 +123,7 @@ async def explained_as_kept(
         parameters=statement.shapes,
         planned=sql_shape(search.text) if search else None,
         patterns=patterns_of(text, arguments),
+        keys=keys_of(text, arguments),
     )
     return kept, explained
 

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from watchglass.analysis import sql_reading
+from watchglass.analysis.documents import with_keys
 from watchglass.analysis.index_advice import Advice
 from watchglass.analysis.index_advice import advise as advised
 from watchglass.analysis.patterns import with_patterns
@@ -91,7 +92,8 @@ async def _advise(
         return Advised(note=NOT_READ)
     names = [sql_reading.written(table) for table in sql_reading.tables(tree)]
     facts, server = await database.ask(lambda fetch: relations.facts(fetch, names), seconds=relations.SECONDS)
-    known = with_patterns(text, captured.get("Patterns", ()) if captured else ())
+    seen = captured or {}
+    known = with_keys(with_patterns(text, seen.get("Patterns", ())), seen.get("Keys", ()))
     found = Advised(rewrites=tuple(rewrites(known, facts)))
     explained = await explainer.explain(text, arguments)
     if explained.plan is None:

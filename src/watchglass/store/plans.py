@@ -61,13 +61,16 @@ class KeptPlan:
         parameters: Sequence[str] = (),
         planned: str | None = None,
         patterns: Sequence[str] = (),
+        keys: Sequence[str] = (),
     ) -> KeptPlan:
         """From PostgreSQL's JSON, values and all; `planned` is the shape that was planned in place of the statement's.
 
-        `parameters` and `patterns` are shapes, too (`analysis.parameter_shapes`, `analysis.patterns`).
+        `parameters` and `patterns` are shapes, too (`analysis.parameter_shapes`, `analysis.patterns`), `keys` names
+        that documents have (`analysis.documents`).
         """
-        known = {"Parameters": list(parameters), "Patterns": list(patterns), "Planned": planned}
-        kept = redacted(plan) | {name: value for name, value in known.items() if value}
+        known = {"Parameters": parameters, "Patterns": patterns, "Keys": keys}
+        lists: dict[str, Any] = {name: list(value) for name, value in known.items() if value}
+        kept = redacted(plan) | lists | ({"Planned": planned} if planned else {})
         queryid = None if planned else plan.get("Query Identifier")
         cost = float(plan["Plan"].get("Total Cost", 0.0))
         figures = (shape(plan), kept, how, cost, seconds, trace_id, server_version)
