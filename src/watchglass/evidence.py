@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from watchglass import termination
+from watchglass import guard, termination
+from watchglass.api.context import Running
 from watchglass.exporters.exemplars import KeptExemplars
 from watchglass.exporters.pipeline import Pipeline
+from watchglass.instrumentation.attributes import span_name
 from watchglass.instrumentation.black_box import BlackBox
 from watchglass.instrumentation.error_groups import ErrorGroups
 from watchglass.instrumentation.exceptions import exception_text
@@ -62,6 +64,16 @@ class Evidence:
             self.tail.open.clear()
             self.box.clear()
         self.freezer.begin()
+
+    def running(self) -> list[Running]:
+        """The requests that this process handles now; a stream that began to flow is not waited for."""
+        now, found = self._recorder.clock(), []
+        for request, handled in self._open().items():
+            if request.work is not None:
+                with guard.protected("running requests"):
+                    handled.known()  # which finds its route
+                found.append(Running(span_name(request), max(0.0, now - request.start)))
+        return found
 
     def _open(self) -> dict[Request, Handled]:
         return self.tail.open.copy()

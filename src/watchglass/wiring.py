@@ -126,6 +126,7 @@ class House:
         self.front = Front(settings, self.recorder, self.exports, self.worker, authorize, self._clashes)
         self.context, self.own_loop = self.front.context, self.front.own_loop
         self.context.freeze, self.context.plans = self.evidence.freezer.freeze, self.plans
+        self.context.running = self.evidence.running
         self._instrument()
 
     def admit(self, app: App, inside: bool) -> App:

@@ -251,6 +251,7 @@ async def test_without_its_store_the_page_says_why_and_stays_usable(
     await page.goto(f"{shop.url}/ui/monitoring/login?token={token.text}")  # type: ignore[attr-defined]
     await page.wait_for_url("**/ui/monitoring/advanced*")
     await expect(page.locator("[data-notice]")).to_contain_text("127.0.0.1:1/shop does not answer")
+    await expect(page.locator("[data-notice-here]")).to_contain_text("In this process alone, ")
     await expect(page.locator("#latency")).to_contain_text("No figures: the store does not answer.")
     await page.get_by_role("link", name="24h").click()
     await expect(page).to_have_url(re.compile("range=24h"))

@@ -49,7 +49,9 @@ async def test_one_question_waits_for_a_server_that_is_silent_and_every_card_say
             assert (await client.get(PAGE)).status_code == 200
             answers = await asyncio.gather(*(client.get(f"/ui/monitoring/cards/{name}") for name in CARDS))
             for answer in answers:
-                assert "does not answer: no answer in time. Telemetry is kept in memory" in problem_of(answer)
+                assert "does not answer: nothing was heard from it in time. Telemetry is kept in memory" in problem_of(
+                    answer
+                )
             assert (await client.get("/ui/monitoring/postgresql")).status_code == 200
             now = await client.get("/ui/monitoring/parts/postgresql/now")
             assert "PostgreSQL is the problem: it does not answer." in now.text

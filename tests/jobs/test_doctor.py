@@ -15,6 +15,7 @@ import redis
 from opentelemetry.sdk.metrics import MeterProvider
 
 from support.databases import execute
+from support.silent import silent_server
 from watchglass.cli import main
 from watchglass.demo.servers import PostgreSQL, Redis
 from watchglass.jobs.doctor import Finding, diagnose
@@ -131,6 +132,13 @@ async def test_a_database_that_cannot_be_used(
     assert reason in found.sentence
     assert remedy in (found.remedy or "")
     assert not any("SECRET" in str(finding) for finding in findings)
+
+
+async def test_a_database_that_is_silent_is_told_to_be() -> None:
+    async with silent_server() as silent:
+        found = by_subject(await diagnose(settings(app_database_url=silent.url)))["PostgreSQL"]
+    assert found.state == "error" and "nothing was heard from it in time" in found.sentence
+    assert (found.remedy or "").startswith("See whether it hangs, or what keeps the network from it;")
 
 
 async def test_a_server_without_pg_stat_statements_is_told_how_to_load_it() -> None:

@@ -52,7 +52,7 @@ async def test_a_server_that_is_silent_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         reason = await refused(f"postgresql://app:secret@127.0.0.1:{silent.getsockname()[1]}/x", seconds=0.3)
-    assert reason == "no answer in time"
+    assert reason == "nothing was heard from it in time"
     assert time.monotonic() - began < 2
 
 
@@ -85,8 +85,8 @@ async def test_what_a_server_cannot_do_now_is_no_silence_and_comes_with_what_hel
 
 def test_why_is_said_without_what_it_means_for_telemetry_as_well() -> None:
     assert (
-        DatabaseUnavailable(address="db:5432/shop", reason="no answer in time").plainly
-        == "PostgreSQL at db:5432/shop does not answer: no answer in time."
+        DatabaseUnavailable(address="db:5432/shop", reason="nothing was heard from it in time").plainly
+        == "PostgreSQL at db:5432/shop does not answer: nothing was heard from it in time."
     )
     assert DatabaseBusy(address="a", reason="its disk is full", remedy="Make room there.").plainly == (
         "PostgreSQL at a answers, but its disk is full. Make room there."

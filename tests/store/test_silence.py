@@ -42,9 +42,9 @@ async def test_of_many_questions_one_waits_in_vain(patience: None) -> None:
     async with silent_server() as silent:
         database = Database(silent.url)
         beside = database.beside("other")
-        assert set(await reasons(database, database, database)) == {"no answer in time"}
+        assert set(await reasons(database, database, database)) == {"nothing was heard from it in time"}
         assert silent.connections == 1
-        assert set(await reasons(database, beside, beside, database)) == {"no answer in time"}
+        assert set(await reasons(database, beside, beside, database)) == {"nothing was heard from it in time"}
         assert silent.connections == 1, "it is one server, on whichever connection it is asked"
 
 
@@ -86,7 +86,7 @@ async def test_a_connection_that_was_open_is_given_up_as_well(store_url: str, mo
         await database.fetch(ONE)
         monkeypatch.setattr(databases, "CONNECT_SECONDS", 0.3)
         proxy.cut()
-        assert await reasons(database, database, database) == ["no answer in time"] * 3
+        assert await reasons(database, database, database) == ["nothing was heard from it in time"] * 3
         proxy.mend()
 
 

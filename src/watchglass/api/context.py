@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.requests import Request
 
@@ -29,6 +29,14 @@ which runs on the host's loop."""
 Freeze = Callable[[Any, str], Awaitable[Incident | None]]
 """Freezes the black box of this process, for a reason and under a title, into an incident; None where it has none."""
 
+
+class Running(NamedTuple):
+    """A request that is being handled: `GET /items/{id}`, or the method alone where no route matched; for how long."""
+
+    name: str
+    seconds: float
+
+
 ALL_SERVICES = "all services"
 
 
@@ -38,7 +46,8 @@ class Context:
 
     `reader` and `access` are None without a database; both are used on the loop that serves only. `render_metrics`
     takes an Accept header and gives the exposition and its content type; `collect` reads the meters of this process,
-    `recorder` takes what is recorded by hand, and `freeze` freezes its black box (all None in `watchglass serve`);
+    `recorder` takes what is recorded by hand, `running` tells which requests it handles, and `freeze` freezes its black
+    box (all None in `watchglass serve`);
     `findings` is what doctor finds, `plans` gets the plans of slow statements. `aside` says that it is not a process of
     the service that answers, but `watchglass serve`.
     """
@@ -54,6 +63,7 @@ class Context:
     aside: bool = False
     authorize: Authorize | None = None
     freeze: Freeze | None = None
+    running: Callable[[], Sequence[Running]] | None = None
     plans: Plans | None = None
     clock: Callable[[], float] = time.time
     tokens: Tokens = field(init=False)

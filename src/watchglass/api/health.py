@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from math import inf
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from watchglass import guard
 from watchglass.api.context import Context
@@ -49,6 +49,14 @@ class HealthAnswer(Model):
     components: dict[str, Condition]
 
 
+class Lately(NamedTuple):
+    """Requests of about the last minute, as far back as somebody has looked."""
+
+    requests: int
+    failed: int
+    seconds: float
+
+
 class Health:
     """The health of one process's service. Asking is cheap and never waits for a check longer than two seconds."""
 
@@ -72,6 +80,16 @@ class Health:
         """Whether requests should be sent here: what the service cannot do without answers."""
         await self._check()
         return "critical" not in self._checked.values()
+
+    def lately(self) -> Lately:
+        """How many requests of this process ended, and failed, since it was first looked at, or in the last minute."""
+        self._look()
+        return self._passed() if self._seen else Lately(0, 0, 0.0)
+
+    def _passed(self) -> Lately:
+        since, requests, failed = self._seen[0]
+        now, all_requests, all_failed = self._seen[-1]
+        return Lately(all_requests - requests, all_failed - failed, now - since)
 
     async def _check(self) -> None:
         """Have the outcome of a check that is not old; one that is a little old is good while the next is made."""
@@ -113,7 +131,7 @@ class Health:
         self._seen.append((now, sum(count for count, _ in counted), sum(count for count, bad in counted if bad)))
         while len(self._seen) > 2 and self._seen[1][0] <= now - _MINUTE:
             self._seen.popleft()
-        requests, failed = (self._seen[-1][at] - self._seen[0][at] for at in (1, 2))
+        requests, failed, _ = self._passed()
         if requests < FEWEST or failed < FAILING * requests:
             return "operational"
         return "critical" if failed >= MOSTLY_FAILING * requests else "degraded"

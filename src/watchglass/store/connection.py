@@ -196,7 +196,7 @@ def reason_of(error: BaseException, dsn: str) -> str:
         case socket.gaierror():
             return f"the host name {urlsplit(dsn).hostname} is unknown"
         case TimeoutError():
-            return "no answer in time"
+            return "nothing was heard from it in time"
         case OSError() if isinstance(error, ConnectionRefusedError) or re.search(r"refused|Errno 111\b", str(error)):
             return "the connection is refused, nothing listens there"
     return _first_line(error)

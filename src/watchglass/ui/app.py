@@ -21,9 +21,17 @@ from watchglass.api.asking import Asked
 from watchglass.api.auth import guard_token
 from watchglass.api.context import Context
 from watchglass.api.health import HealthAnswer
+from watchglass.api.here import here
 from watchglass.api.notices import Notice, Show
 from watchglass.api.visitors import viewer
-from watchglass.errors import InvalidRange, SchemaMissing, WatchglassError
+from watchglass.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    InvalidRange,
+    QueryTooSlow,
+    SchemaMissing,
+    WatchglassError,
+)
 from watchglass.ui import cards, footprint, logs, static
 from watchglass.ui.cards import headline
 from watchglass.ui.incident_pages import add_incident_pages
@@ -156,7 +164,8 @@ class Site:
             answer = await overview.summary(asked, self._pressing.get)
             problem = await self._problem_of_telemetry()
         except WatchglassError as error:
-            return self.problem(request, error, "cards/no_overview.html", cards=_tiles())
+            known = here(self.context, request.app.state.health)
+            return self.problem(request, error, "cards/no_overview.html", cards=_tiles(), here=known)
         settings = self.context.settings
         tiles: list[Any] = [cards.VIEWS[name][0](tile, query, settings) for name, tile in answer.tiles.items()]
         top = headline.view(tiles, problem, answer.pressing)
@@ -194,15 +203,16 @@ class Site:
         return self.pages.answer(request, "notice.html", notice.status, notice=notice)
 
     def problem(self, request: Request, error: Exception, template: str, **values: Any) -> Response:
-        """Why there are no figures: the address asks for none (422), or the store does not answer (503)."""
+        """Why there are no figures: the address asks for none (422), or the store gives none (503)."""
         wrong = isinstance(error, (InvalidRange, ValidationError))
         status = self.context.status() if self.context.status else None
         if isinstance(error, SchemaMissing) and status is not None and status.state == "forbidden":
             problem = status.message  # why it is missing
         else:
             problem = str(error)
-        short = "the address asks for what does not exist." if wrong else "the store does not answer."
-        return self.pages.answer(request, template, 422 if wrong else 503, problem=problem, short=short, **values)
+        return self.pages.answer(
+            request, template, 422 if wrong else 503, problem=problem, short=_in_short(error), **values
+        )
 
     async def _problem_of_telemetry(self) -> str | None:
         """What keeps telemetry from being stored, or since when none came where this is no process of the service."""
@@ -212,6 +222,18 @@ class Site:
         if status is None or status.state in ("ok", "starting"):
             return None
         return f"Telemetry is not being stored. {status.message}".strip()
+
+
+def _in_short(error: Exception) -> str:
+    """Why a card has no figures; the whole reason is said on top of the page, once."""
+    match error:
+        case InvalidRange() | ValidationError():
+            return "the address asks for what does not exist."
+        case DatabaseBusy() | QueryTooSlow():
+            return "the store answers, but not this, in time."
+        case DatabaseUnavailable():
+            return "the store does not answer."
+    return "there is no store to ask."
 
 
 def _tiles() -> list[questions.Card]:

@@ -221,6 +221,8 @@ def _unusable(subject: str, variable: str, dsn: str, error: WatchglassError) -> 
             remedy = f"Create the database, or correct its name in {variable}."
         case socket.gaierror():
             remedy = f"Correct the host in {variable}."
+        case TimeoutError():
+            remedy = f"See whether it hangs, or what keeps the network from it; or correct host and port in {variable}."
         case OSError():
             remedy = f"Start PostgreSQL there, or correct host and port in {variable}."
         case _:

@@ -13,6 +13,9 @@ const AWAY = "The service does not answer.";
 /** What is wrong with each card that failed last. */
 const problems = new Map();
 
+/** What the process knows itself while its store does not answer; the page of everything asks for it. */
+let here = "";
+
 /** When each of them is asked again. */
 const retries = new WeakMap();
 
@@ -116,13 +119,14 @@ function settle({ detail }) {
   const card = detail.elt.closest("[data-card]");
   if (!card || detail.xhr?.status === 401) return;
   if (detail.successful) asked(card) && answered(card);
-  else if (detail.xhr?.status >= 400) failed(card, problemIn(detail.xhr) ?? `The service answers ${detail.xhr.status}.`);
+  else if (detail.xhr?.status >= 400) failed(card, told(detail.xhr) ?? `The service answers ${detail.xhr.status}.`);
 }
 
 function answered(card) {
   card.dataset.seen = String(Date.now());
   bodyOf(card).removeAttribute("aria-busy");
   problems.delete(card);
+  if (card.id === "overview") here = "";
   card.classList.remove("stale");
   card.querySelector("[data-stale]").hidden = true;
   notice();
@@ -146,10 +150,20 @@ function notice() {
   place.hidden = problem === undefined;
   const text = place.querySelector("[data-notice-text]");
   if (problem !== undefined && text.textContent !== problem) text.textContent = problem;
+  const beside = document.querySelector("[data-notice-here]");
+  beside.hidden = problem === undefined || !here;
+  beside.textContent = here;
 }
 
-function problemIn(xhr) {
+function told(xhr) {
+  here = of(xhr, "here") ?? here;
+  return problemIn(xhr);
+}
+
+const problemIn = (xhr) => of(xhr, "problem");
+
+function of(xhr, name) {
   if (!(xhr.getResponseHeader("content-type") ?? "").startsWith("text/html")) return null;
   const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
-  return page.querySelector("[data-problem]")?.dataset.problem ?? null;
+  return page.querySelector(`[data-${name}]`)?.dataset[name] ?? null;
 }
