@@ -25,9 +25,10 @@ from watchglass.api.endpoint import identify
 from watchglass.exporters.pipeline import Pipeline
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.slow_captures import SlowCaptures
-from watchglass.jobs.plans import Plans
+from watchglass.jobs.plans import Plans, why_none
 from watchglass.settings import Settings
 from watchglass.store.connection import connect
+from watchglass.store.explain import Explained
 from watchglass.store.plans import KeptPlan, keep
 from watchglass.ui import format
 from watchglass.ui.app import add_pages
@@ -130,7 +131,9 @@ async def test_both_sides_are_shown_beside_the_hour_before(
     assert f"Blocks in cache 10 % 50 % {format.MINUS}40 points" in figures
     assert "Blocks read 5,400 3,000 +80 %" in figures and "Rows per call 10 10" in figures
     top = await part("statement")
-    assert "P95 is 300 ms, 3 times an hour ago." in seen(top) and "level-warning" in top
+    assert "42 failed, most with 57014 (query canceled). P95 is 300 ms, 3 times an hour ago." in seen(top)
+    assert 'class="says level-critical"' in top
+    assert "PostgreSQL counts neither calls that failed nor their time." in figures
     endpoint = identify(("GET", "/orders/{reference}"))
     assert f'href="/ui/monitoring/advanced?endpoint={endpoint}"' in top and "queryid -7" in seen(top)
     assert "an hour ago" not in await part("figures", compare="none")
@@ -255,6 +258,11 @@ async def test_why_a_statement_has_no_plan_is_said_of_it_alone(part: Part, conte
     context.plans._note(of_statement("SELECT 1"), "It is not a SELECT.")
     context.plans._note(FINGERPRINT, "PostgreSQL refused to plan it: SQLSTATE 42P01.")
     assert "No plan. PostgreSQL refused to plan it: SQLSTATE 42P01." in seen(await part("plan"))
+    assert "See who holds it" not in await part("plan")
+    context.plans._note(FINGERPRINT, why_none(Explained("parameters", sqlstate="55P03")))
+    locked = await part("plan")
+    assert "so that it could not be planned. See who holds it" in seen(locked)
+    assert 'href="/ui/monitoring/postgresql?#now"' in locked
     context.plans._note(FINGERPRINT, None)
     assert "No plan yet" in seen(await part("plan"))
     assert "It is not a SELECT." in seen(await part("plan", of_statement("SELECT 1")))

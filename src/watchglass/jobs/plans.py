@@ -27,6 +27,8 @@ _MOST_PROBLEMS: Final = 200
 _CANCELLED: Final = "57014"
 _LOCKED: Final = "55P03"
 
+LOCKED: Final = "A session holds a lock on a table of it, so that it could not be planned."
+
 
 class Plans:
     """Of one process. `run` is for `Pipeline.run_on_loop`; `problem` says why there is no plan lately, a sentence."""
@@ -133,7 +135,7 @@ def why_none(explained: Explained) -> str | None:
     if explained.sqlstate == _CANCELLED:
         return f"It took longer than the {SECONDS:g} s that it was given, and was cancelled."
     if explained.sqlstate == _LOCKED:
-        return "A session holds a lock on a table of it, so that it could not be planned."
+        return LOCKED
     if explained.sqlstate is not None:
         return f"PostgreSQL refused to plan it: SQLSTATE {explained.sqlstate}."
     return explained.refusal

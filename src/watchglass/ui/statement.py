@@ -37,7 +37,10 @@ class CallerRow:
 
 @dataclass(frozen=True, slots=True)
 class StatementView:
-    """Everything but plans, advice and traces. `of_none` says how much of its time no endpoint has, and why."""
+    """Everything but plans, advice and traces. `of_none` says how much of its time no endpoint has, and why.
+
+    `uncounted`: calls failed, which PostgreSQL does not count.
+    """
 
     fingerprint: str
     summary: str
@@ -53,6 +56,7 @@ class StatementView:
     than: str
     client: list[Line]
     server: list[Line]
+    uncounted: bool
     no_client: str
     server_state: ServerState
     server_missing: Missing | None
@@ -72,7 +76,7 @@ def view(answer: StatementAnswer, than: str, slow: float) -> StatementView:
         fingerprint=answer.fingerprint,
         summary=row.summary if row else "Statement",
         sentence=_sentence(answer, than),
-        level=latency_level(row.p95, slow) if row else None,
+        level=_level(row, slow) if row else None,
         is_new=bool(row and row.is_new),
         text=laid_out(answer.text) if answer.text else [],
         no_text=NAMED_ONLY if row else NEVER,
@@ -83,6 +87,7 @@ def view(answer: StatementAnswer, than: str, slow: float) -> StatementView:
         than=than,
         client=statement_figures.client(answer, slow),
         server=statement_figures.server(answer),
+        uncounted=bool(row and row.client and row.client.errors),
         no_client="The service's own processes did not send it in this window." if row else "",
         server_state=state,
         server_missing=_missing(state),
@@ -96,12 +101,24 @@ def view(answer: StatementAnswer, than: str, slow: float) -> StatementView:
 
 
 def _sentence(answer: StatementAnswer, than: str) -> str:
-    """The answer's, and how slow it is beside the earlier window."""
-    if answer.row is None or answer.row.p95.value is None:
+    """The answer's, how many calls failed, and how slow it is beside the earlier window."""
+    if answer.row is None:
         return answer.sentence
-    p95 = answer.row.p95
-    compared = format.compared(format.change(p95.change, p95.unit), than)
-    return f"{answer.sentence} P95 is {format.of(p95)}{f', {compared}' if compared else ''}."
+    said, p95 = [answer.sentence], answer.row.p95
+    if answer.errors and answer.row.client and answer.row.client.errors:
+        first, many = answer.errors[0], "most" if len(answer.errors) > 1 else "all"
+        meaning = f" ({first.meaning})" if first.meaning else ""
+        said.append(f"{answer.row.client.errors:,} failed, {many} with {first.error}{meaning}.")
+    if p95.value is not None:
+        compared = format.compared(format.change(p95.change, p95.unit), than)
+        said.append(f"P95 is {format.of(p95)}{f', {compared}' if compared else ''}.")
+    return " ".join(said)
+
+
+def _level(row: StatementRow, slow: float) -> Level | None:
+    """The worse of its errors and its latency."""
+    levels = statement_figures.level_of_errors(row), latency_level(row.p95, slow)
+    return "critical" if "critical" in levels else levels[0] or levels[1]
 
 
 def _facts(answer: StatementAnswer) -> list[tuple[str, str]]:

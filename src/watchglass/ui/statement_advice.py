@@ -17,6 +17,7 @@ from watchglass.api.index_advice_answers import (
 )
 from watchglass.api.models import Missing
 from watchglass.api.statement_answers import AdvisedBefore
+from watchglass.store.advising import LOCKED
 from watchglass.ui import format
 from watchglass.ui.statement_planless import planless
 
@@ -98,6 +99,8 @@ class StandingRow:
 class AdviceView:
     """`nothing` says that there is none, and why; `note` what is not known; `missing` why nothing can be advised.
 
+    `locked`: it is not known because somebody holds a lock.
+
     `standing` was advised before, where nothing can be advised now because the window has none of the statement.
     """
 
@@ -107,6 +110,7 @@ class AdviceView:
     built: Sequence[BuiltRow] = ()
     standing: Sequence[StandingRow] = ()
     note: str = ""
+    locked: bool = False
     nothing: str = ""
     missing: Missing | None = None
 
@@ -130,6 +134,7 @@ def view(answer: SuggestionsAnswer, advised: Sequence[AdvisedBefore] = (), text:
         built=built,
         standing=[StandingRow(f"standing-{at}", before) for at, before in enumerate(open_)],
         note=(one.note or "") if one and not never else "",
+        locked=bool(one and one.note == LOCKED),
         nothing=NEVER if never else _nothing(one, any_),
     )
 

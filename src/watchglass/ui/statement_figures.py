@@ -61,7 +61,14 @@ _CLIENT = (
     ),
 )
 _SERVER = (
-    _Wanted("Calls", _COUNT, lambda one: one.calls, None, "Of whichever client.", lambda lines: lines.server_calls),
+    _Wanted(
+        "Calls",
+        _COUNT,
+        lambda one: one.calls,
+        None,
+        "Of whichever client; calls that failed are not counted.",
+        lambda lines: lines.server_calls,
+    ),
     _Wanted("Mean", "s", lambda one: one.mean, "up", "PostgreSQL counts no percentiles."),
     _Wanted("Total time", "s", lambda one: one.seconds, "up", over=lambda lines: lines.server_seconds),
     _Wanted("Rows", _COUNT, lambda one: one.rows, over=lambda lines: lines.rows),
@@ -89,7 +96,7 @@ def client(answer: StatementAnswer, slow: float) -> list[Line]:
     lines = [_line(one, row.client, before.client if before else None, answer.lines) for one in _CLIENT]
     over = _Wanted(f"Over {words.duration(slow)}", _COUNT, lambda side: side.over_threshold, "up")
     lines.append(_line(over, row.client, before.client if before else None, None))
-    levels = {"P95": latency_level(row.p95, slow), "Errors": _level_of_errors(row)}
+    levels = {"P95": latency_level(row.p95, slow), "Errors": level_of_errors(row)}
     return [_share(row, before), *(replace(one, level=levels.get(one.name)) for one in lines)]
 
 
@@ -126,10 +133,9 @@ def _line(wanted: _Wanted, now: Any, before: Any, over: StatementLines | None) -
     )
 
 
-def _level_of_errors(row: StatementRow) -> Level | None:
-    assert row.client
-    rule, count = RULES["tile_api.errors"], row.client.errors
-    share = count / row.client.calls if row.client.calls else 0.0
-    if count < ENOUGH_ERRORS:
+def level_of_errors(row: StatementRow) -> Level | None:
+    """By the share of its calls that failed."""
+    if row.client is None or row.client.errors < ENOUGH_ERRORS:
         return None
+    rule, share = RULES["tile_api.errors"], row.client.errors / max(row.client.calls, 1)
     return next((level for level, limit in rule.levels if limit is not None and share > limit), None)

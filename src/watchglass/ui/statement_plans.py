@@ -11,6 +11,7 @@ from watchglass.api.models import Missing
 from watchglass.api.plan_answers import PlanAnswer, PlansAnswer
 from watchglass.api.statement_answers import PlanChange, PlanSummary
 from watchglass.api.visitors import Visitor
+from watchglass.jobs.plans import LOCKED
 from watchglass.store.explain import NEEDS_ROLE, SECONDS
 from watchglass.ui import format, plan
 from watchglass.ui.levels import Level
@@ -65,7 +66,8 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class PlansView:
-    """`plan` is the one that is shown; `missing` says why there is none, `note` what keeps newer ones away.
+    """`plan` is the one that is shown; `missing` says why there is none, `note` what keeps newer ones away;
+    `locked` is whether that is a lock that somebody holds.
 
     `planless` says so of a statement that never has one. `outdated`: it was seen before an index was made that was
     advised.
@@ -78,6 +80,7 @@ class PlansView:
     history: list[HistoryRow]
     running: Running
     note: str
+    locked: bool
     outdated: bool
     planless: Planless | None
     missing: Missing | None
@@ -102,6 +105,7 @@ def view(
         history=[_history(one, shown) for one in answer.plans],
         running=_running(answer, visitor),
         note=f"When this process asked for a plan last, it got none: {answer.problem}" if answer.problem else "",
+        locked=answer.problem == LOCKED,
         outdated=bool(shown and answer.index_built_at and shown.seen_at < answer.index_built_at),
         planless=never,
         missing=None if shown or never else _missing(answer, slow),
