@@ -14,6 +14,7 @@ from watchglass.exporters.exports import Exports
 from watchglass.exporters.workers.worker import Worker
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.server_timing import ServerTiming
+from watchglass.jobs.plans import Plans
 from watchglass.meters import WATCHGLASS_QUERY_DURATION
 from watchglass.settings import Settings
 from watchglass.store.access import Access
@@ -35,6 +36,7 @@ class Front:
         recorder: Recorder,
         exports: Exports,
         worker: Worker,
+        plans: Plans,
         authorize: Authorize | None,
         clashes: Callable[[], Sequence[str]],
     ) -> None:
@@ -44,7 +46,7 @@ class Front:
         self._worker = worker
         self._clashes = clashes
         self.own_loop = OwnLoop()
-        self.context = self._new_context(authorize)
+        self.context = self._new_context(plans, authorize)
         self.sessions = Sessions(self.context)
         self.answer = self.own_loop.bridge(self._page)
         self._built: Answer | None = None
@@ -65,7 +67,7 @@ class Front:
             self._built = create_app(self.context, add_pages, self.sessions)
         await self._built(scope, receive, send)
 
-    def _new_context(self, authorize: Authorize | None) -> Context:
+    def _new_context(self, plans: Plans, authorize: Authorize | None) -> Context:
         """What the page knows of this process."""
         dsn = self._settings.store_dsn
         database = Database(dsn, timed=self._timed) if dsn else None
@@ -81,6 +83,7 @@ class Front:
             collect=self._exports.pipeline.collect,
             recorder=self._recorder,
             authorize=authorize,
+            plans=plans,
         )
 
     def _timed(self, statement: str, seconds: float) -> None:

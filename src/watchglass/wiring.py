@@ -123,10 +123,9 @@ class House:
         self._prefixes = tuple(settings.path_prefix + path for path in paths.PREFIXES)
         self._apps: list[Any] = []
         self._serving = (0, 0)
-        self.front = Front(settings, self.recorder, self.exports, self.worker, authorize, self._clashes)
+        self.front = Front(settings, self.recorder, self.exports, self.worker, self.plans, authorize, self._clashes)
         self.context, self.own_loop = self.front.context, self.front.own_loop
-        self.context.freeze, self.context.plans = self.evidence.freezer.freeze, self.plans
-        self.context.running = self.evidence.running
+        self.context.freeze, self.context.running = self.evidence.freezer.freeze, self.evidence.running
         self._instrument()
 
     def admit(self, app: App, inside: bool) -> App:
