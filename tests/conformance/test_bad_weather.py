@@ -25,7 +25,8 @@ GUARDS = {
     "asyncpg_protocol._ended", "asyncpg_protocol._executed", "contrib.SharingTracer.start_span",
     "contrib_spans.ChildSpan.end", "contrib_spans.ChildSpan.record_exception", "contrib_spans.ChildTracer._of_host",
     "contrib_spans.ChildTracer.start_span", "exchange.Exchange.send", "log_capture.LogCapture.record",
-    "outbound.Listener.on_end", "redis._begun", "redis._safely", "redis_commands_watched._failed",
+    "outbound.Listener.on_end", "redis._begun", "redis._safely", "redis_batches_watched._failed",
+    "redis_commands_watched._failed",
     "sqlalchemy.EnginePools._ended", "sqlalchemy.EnginePools._observed",
     "websocket.Connection.receive", "websocket.Connection.send",
 }  # fmt: skip

@@ -229,7 +229,7 @@ async def test_errors_in_a_pipeline_do_not_disturb_the_count(client: redis.async
         with pytest.raises(redis.ResponseError):
             await pipeline.get("l:1").execute()
 
-    assert lookups(recorder) == {"a": (0, 1)}
+    assert lookups(recorder) == {"l": (0, 0), "a": (0, 1)}
     assert operations(recorder) == {"LPUSH": 1, "PIPELINE GET": 1, "PIPELINE GET!ResponseError": 1}
 
 

@@ -14,19 +14,21 @@ from typing import Any, NamedTuple
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from watchglass.guard import caught, own_work
-from watchglass.instrumentation import redis_commands_watched
 from watchglass.instrumentation.hooks import Hook, NotedSpan, call
 from watchglass.instrumentation.patching import Patches
 from watchglass.instrumentation.recorder import Recorder
+from watchglass.instrumentation.redis_batches_watched import async_batch, batch, is_transaction, stack_of
 from watchglass.instrumentation.redis_commands import Arguments
+from watchglass.instrumentation.redis_commands_watched import async_command, command
 from watchglass.instrumentation.redis_observer import RedisObserver
-from watchglass.instrumentation.request import Flat, attributes_of
+from watchglass.instrumentation.request import attributes_of
 
 _PLACE = "instrumentation.redis"
 
 Method = Callable[..., Any]
 Begin = Callable[[Any, Any, Any], "SentCommand | SentBatch | None"]
 Watched = Callable[..., Method]
+Wrap = Callable[[Method], Method]
 
 
 class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -62,24 +64,18 @@ class RedisInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
         hooks = Hooks(request_hook, response_hook) if request_hook or response_hook else None
         for module in (redis.client, redis.cluster):
-            self._watch(module, observer, hooks, _watched, redis_commands_watched.command)
+            self._watch(module, *_watchers(observer, hooks, _watched, command, batch))
         for module in (redis.asyncio.client, redis.asyncio.cluster):
-            self._watch(module, observer, hooks, _async_watched, redis_commands_watched.async_command)
+            self._watch(module, *_watchers(observer, hooks, _async_watched, async_command, async_batch))
 
-    def _watch(
-        self, module: Any, observer: RedisObserver, hooks: Hooks | None, watched: Watched, watched_command: Watched
-    ) -> None:
+    def _watch(self, module: Any, of_command: Wrap, of_batch: Wrap) -> None:
         """Watch the clients and pipelines that the module defines."""
-        batch = functools.partial(watched, observer, functools.partial(_sent_batch, observer, hooks))
-        command = functools.partial(watched_command, observer)
-        if hooks is not None:
-            command = functools.partial(watched, observer, functools.partial(SentCommand, observer, hooks))
         for name, attribute, wrapper in (
-            ("Redis", "execute_command", command),
-            ("RedisCluster", "execute_command", command),
-            ("Pipeline", "immediate_execute_command", command),
-            ("Pipeline", "execute", batch),
-            ("ClusterPipeline", "execute", batch),
+            ("Redis", "execute_command", of_command),
+            ("RedisCluster", "execute_command", of_command),
+            ("Pipeline", "immediate_execute_command", of_command),
+            ("Pipeline", "execute", of_batch),
+            ("ClusterPipeline", "execute", of_batch),
         ):
             owner = getattr(module, name, None)
             if self._patches and owner is not None and owner.__module__ == module.__name__:
@@ -123,58 +119,44 @@ class SentCommand:
 
 
 class SentBatch:
-    """A pipeline on its way."""
+    """A pipeline on its way, where the application has hooks."""
 
-    __slots__ = ("_attributes", "_batch", "_client", "_hooks", "_observer", "_span", "_stack", "_start")
+    __slots__ = ("_batch", "_client", "_hooks", "_observer", "_span", "_stack", "_start")
 
-    def __init__(
-        self, observer: RedisObserver, hooks: Hooks | None, client: Any, stack: Sequence[Arguments], transaction: bool
-    ) -> None:
+    def __init__(self, observer: RedisObserver, hooks: Hooks, client: Any, stack: Sequence[Arguments]) -> None:
         self._observer = observer
         self._client = client
         self._stack = stack
         self._hooks = hooks
-        self._batch = observer.batch(stack, transaction)
-        self._attributes: dict[str, Any] | Flat = self._batch.attributes
-        if hooks is not None:
-            self._span = NotedSpan()
-            call(hooks.request, self._span, client, stack, {})
+        self._batch = observer.batch(stack, is_transaction(client))
+        self._span = NotedSpan()
+        call(hooks.request, self._span, client, stack, {})
         self._start = observer.clock()
 
     def answered(self, answers: Any) -> None:
-        if self._hooks is not None:
-            call(self._hooks.response, self._span, self._client, answers)
-            self._attributes = {**attributes_of(self._batch.attributes), **self._span.noted}
-        self._observer.batch_answered(self._batch, self._start, self._stack, answers, self._attributes)
+        call(self._hooks.response, self._span, self._client, answers)
+        attributes = {**attributes_of(self._batch.attributes), **self._span.noted}
+        self._observer.batch_answered(self._batch, self._start, self._stack, answers, attributes)
 
     def failed(self, error: BaseException) -> None:
-        watched = type(error).__name__ == "WatchError"  # someone else was faster: what WATCH is for
-        self._batch.operation.ended(self._start, None if watched else error, self._attributes)
+        self._observer.batch_failed(self._batch, self._start, error)
 
 
-def _sent_batch(observer: RedisObserver, hooks: Hooks | None, client: Any, args: Any, options: Any) -> SentBatch | None:
+def _sent_batch(observer: RedisObserver, hooks: Hooks, client: Any, args: Any, options: Any) -> SentBatch | None:
     """A pipeline that is executed; None where it has no commands and sends nothing."""
-    stack = _stack(client)
-    if not stack:
-        return None
-    return SentBatch(observer, hooks, client, stack, _is_transaction(client))
+    stack = stack_of(client)
+    return SentBatch(observer, hooks, client, stack) if stack else None
 
 
-def _stack(pipeline: Any) -> list[Arguments]:
-    """The arguments of the commands that wait in a pipeline, wherever its version of redis-py keeps them."""
-    queue = getattr(pipeline, "command_stack", None) or getattr(pipeline, "_command_stack", None)
-    if not queue:
-        strategy = getattr(pipeline, "_execution_strategy", None)
-        queue = getattr(strategy, "_command_queue", None) or getattr(strategy, "command_queue", None) or ()
-    return [command[0] if type(command) is tuple else command.args for command in queue]
-
-
-def _is_transaction(pipeline: Any) -> bool:
+def _watchers(
+    observer: RedisObserver, hooks: Hooks | None, hooked: Watched, of_command: Watched, of_batch: Watched
+) -> tuple[Wrap, Wrap]:
+    """What replaces the methods that send a command and a pipeline."""
+    if hooks is None:
+        return functools.partial(of_command, observer), functools.partial(of_batch, observer)
     return (
-        getattr(pipeline, "is_transaction", None) is True
-        or getattr(pipeline, "explicit_transaction", None) is True
-        or getattr(pipeline, "transaction", None) is True
-        or getattr(pipeline, "_transaction", None) is True
+        functools.partial(hooked, observer, functools.partial(SentCommand, observer, hooks)),
+        functools.partial(hooked, observer, functools.partial(_sent_batch, observer, hooks)),
     )
 
 

@@ -25,8 +25,8 @@ MAX_REMEMBERED: Final = 20
 
 _NAMED_COMMANDS = 3
 
-Lookups = str | Command | None
-"""What an answer counts as: a hit or a miss of this cache type, as its command says, or nothing."""
+Lookups = tuple[Counter, Counter] | Command | None
+"""What an answer counts as: a hit or a miss, in the one or the other, as its command says, or nothing."""
 
 
 class Batch(NamedTuple):
@@ -107,8 +107,7 @@ class RedisObserver:
         of, type_of = self._commands.of, self._types.type_of
         for args in stack:
             command = of(args)
-            kinds.append(command.name)
-            kinds.append(type_of(args[1]) if command.keyed and len(args) > 1 else None)
+            kinds += command.name, type_of(args[1]) if command.keyed and len(args) > 1 else None
         key = tuple(kinds)
         batch = self._known_batches.get(key)
         if batch is None:
@@ -118,25 +117,38 @@ class RedisObserver:
         return batch
 
     def batch_answered(
-        self, batch: Batch, start: float, stack: Sequence[Arguments], answers: Any, attributes: dict[str, Any] | Flat
+        self,
+        batch: Batch,
+        start: float,
+        stack: Sequence[Arguments],
+        answers: Any,
+        attributes: dict[str, Any] | None = None,
     ) -> None:
         """A pipeline was answered, one answer a command; those that failed are exceptions among them."""
-        if isinstance(answers, list | tuple) and len(answers) == len(stack):
+        if isinstance(answers, list) and len(answers) == len(stack):
             for lookups, args, answer in zip(batch.lookups, stack, answers, strict=False):
                 if lookups is None or isinstance(answer, BaseException):
                     continue
-                if isinstance(lookups, str):
-                    self._counters(lookups)[answer is None].add()
-                else:
+                if isinstance(lookups, Command):
                     self._count(lookups, args, answer)
-        batch.operation.ended(start, None, attributes)
+                else:
+                    lookups[answer is None].add()
+        batch.operation.ended(start, None, attributes or batch.attributes)
+
+    def batch_failed(self, batch: Batch, start: float, error: BaseException) -> None:
+        """A pipeline was not answered. That someone else was faster is what WATCH is for, and no error."""
+        watched = type(error).__name__ == "WatchError"
+        batch.operation.ended(start, None if watched else error, batch.attributes)
 
     def _new_batch(self, transaction: bool, commands: Sequence[Command], types: Sequence[str | None]) -> Batch:
         operation = self._operation_of_batch("MULTI" if transaction else "PIPELINE", commands, set(types))
         attributes = (*operation.flat, "db.operation.batch.size", len(commands))
         lookups: list[Lookups] = []
         for command, cache_type in zip(commands, types, strict=True):
-            lookups.append(cache_type if command.single else command if command.lookups else None)
+            if command.single:
+                lookups.append(None if cache_type is None else self._counters(cache_type))
+            else:
+                lookups.append(command if command.lookups else None)
         return Batch(operation, attributes, lookups if any(lookups) else ())
 
     def _operation_of_batch(self, name: str, commands: Iterable[Command], types: set[str | None]) -> Operation:

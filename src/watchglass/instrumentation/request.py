@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
+from opentelemetry.context import Context
+
 MAX_CHILDREN = 1_000
 """Children kept of one request; more are only counted."""
 
@@ -82,7 +84,8 @@ class Request:
 
     `start` and `end` are readings of the recorder's clock in seconds, `start_ns` is Unix time. `end` is 0 until the
     response is complete. `trace_hex` and `span_hex` are the ids as logs and headers spell them. `span` is the host's
-    own span of this request, where the host has a tracer provider. `work` is what was waited for, None once that
+    own span of this request, where the host has a tracer provider; `context` is OpenTelemetry's, with its span and none
+    of the application's in it, while it is handled. `work` is what was waited for, None once that
     does not count any more; `folded` what of it is added up already. `path` is set when it ended. `client_work` is what
     `children` are made of.
     """
@@ -90,6 +93,7 @@ class Request:
     __slots__ = (
         "client_work",
         "closed",
+        "context",
         "dropped_children",
         "end",
         "error",
@@ -139,6 +143,7 @@ class Request:
         self.client_work: list[ChildFields] = []
         self.dropped_children = 0
         self.closed = False
+        self.context: Context | None = None
         self.work: list[Work] | None = []
         self.folded: Folded | None = None
 

@@ -52,11 +52,12 @@ class Root:
     def attach(self) -> None:
         """Make it the current request and its span the current span."""
         attached = otel_context.attach(self.context) if self.context is not None else None
+        self.request.context = self.context
         self._tokens = set_current_request(self.request), attached
 
     def close(self) -> None:
         """Undo `attach`, and leave nothing in the scope; what is still done for the request is not its own any more."""
-        self.request.closed = True
+        self.request.closed, self.request.context = True, None
         self.scope.pop(MARK, None)
         self.scope.pop(SCOPE_KEY, None)
         if self._tokens is None:
