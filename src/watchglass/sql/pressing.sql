@@ -1,11 +1,14 @@
 -- name: pressing
--- How many sessions have waited for a lock for $1 seconds or longer, and how many connections of those that applications
--- may open are used. It is asked every few seconds: nobody is asked for who is in the way, which stops the lock manager.
+-- How many sessions of this database have waited for a lock for $1 seconds or longer, and how many connections of those
+-- that applications may open are used. It is asked every few seconds: not for who is in the way, which stops the lock
+-- manager.
 SELECT
     (
         SELECT count(DISTINCT pid)
         FROM pg_locks
-        WHERE NOT granted AND pid IS NOT NULL AND waitstart <= clock_timestamp() - make_interval(secs => $1)
+        JOIN pg_stat_activity USING (pid)
+        WHERE NOT granted AND waitstart <= clock_timestamp() - make_interval(secs => $1)
+            AND datname = current_database()
     ) AS waiting,
     (
         SELECT count(*)
