@@ -9,10 +9,11 @@ from watchglass.api import words
 from watchglass.api.activity_answers import ActivityAnswer, Pool, Session
 from watchglass.api.postgresql_health_answers import HealthChecksAnswer
 from watchglass.api.postgresql_share import PostgresqlShare
+from watchglass.api.pressing import longest_wait
 from watchglass.ui import format, postgresql
 from watchglass.ui.cards.headline import ORDER
 from watchglass.ui.levels import ENOUGH, Level
-from watchglass.ui.postgresql_sessions import LONG, WAITS, WAITS_LONG, is_idle_in_transaction, longest_wait
+from watchglass.ui.postgresql_sessions import LONG, WAITS, WAITS_LONG, is_idle_in_transaction
 
 MOST = 0.5
 """The share of the requests' time from which on PostgreSQL is where it goes."""

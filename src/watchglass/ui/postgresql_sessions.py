@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from watchglass.api import words
 from watchglass.api.activity_answers import LockNode, Session
+from watchglass.api.pressing import longest_wait
 from watchglass.ui import format
 from watchglass.ui.levels import Level
 from watchglass.ui.traces import endpoint_id
@@ -132,11 +133,6 @@ class Blockers:
 
 
 NO_BLOCKERS = Blockers()
-
-
-def longest_wait(root: LockNode) -> float:
-    """Seconds that the longest waiting session beneath this one has waited."""
-    return max((max(one.seconds or 0.0, longest_wait(one)) for one in root.waiters), default=0.0)
 
 
 def sessions_view(name: str, sessions: Sequence[Session], left_off: int, blockers: Blockers) -> SessionsView:
