@@ -23,8 +23,8 @@ SEVERAL: Final = (
     "one that was forgotten, and end it by ROLLBACK PREPARED."
 )
 NOT_LOOKED_AT: Final = (
-    f"It was not looked at: more than {MOST_LOCKED} sessions wait or are waited for. See it with "
-    "SELECT * FROM pg_stat_activity WHERE pid = {pid};"
+    f"It was not looked at: more than {MOST_LOCKED} sessions wait or are waited for. See it with SELECT * "
+    "FROM pg_stat_activity WHERE pid = {pid};"
 )
 OURS: Final = "It is Watchglass's own, and ends by itself."
 NOT_A_CLIENT: Final = "It is no client's but PostgreSQL's own: {kind}."
