@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from itertools import pairwise
 from math import inf, isclose
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,79 @@ def test_a_histogram_has_explicit_bounds_where_the_variable_wants_them(
         inf: 1,
     }
     assert (point.count, point.sum, point.min, point.max) == (5, sum(values), 0.0, 100.0)
+
+
+def answered(number: int, seconds: float) -> Trace:
+    """The trace of a request as `answer` records it."""
+    now = time.time_ns()
+    names = ("http.request.method", "http.route", "http.response.status_code", "url.scheme")
+    held = dict(zip(names, ("GET", "/a", 200, "http"), strict=True))
+    root = SpanRecord(number, 7, None, "GET /a", "server", now - round(seconds * 1e9), now, held)
+    return Trace(root, [root], "random", measured=seconds)
+
+
+def exemplars(collector: Collector) -> list[Any]:
+    return [one for point in collector.points(DURATION) for one in point.exemplars]
+
+
+@pytest.mark.parametrize("aggregation", ["base2_exponential_bucket_histogram", "explicit_bucket_histogram"])
+def test_a_histogram_has_an_exemplar_of_each_bucket_once_its_trace_arrived_and_shows_it_once(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, sending: Callable[..., Sending], aggregation: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", aggregation)
+    one = sending()
+    began = time.time_ns()
+    for number, seconds in enumerate((0.1, 3.0), 1):
+        answer(one.recorder, seconds=seconds)
+        one.otlp.offer_trace(answered(number, seconds))
+    until(lambda: len(exemplars(collector)) == 2)
+    seen = {int.from_bytes(found.trace_id): found for found in exemplars(collector)}
+    assert {number: (found.as_double, found.span_id) for number, found in seen.items()} == {
+        1: (0.1, (7).to_bytes(8)),
+        2: (3.0, (7).to_bytes(8)),
+    }
+    assert all(began <= found.time_unix_nano <= time.time_ns() for found in seen.values())
+    answer(one.recorder, seconds=0.1)
+    one.otlp.offer_trace(answered(3, 0.1))
+    until(lambda: len(exemplars(collector)) == 3)
+    one.end()
+    assert [int.from_bytes(found.trace_id) for found in exemplars(collector)][2:] == [3], "the others were sent before"
+
+
+def test_as_a_delta_a_histogram_has_exemplars_of_its_own_interval_only(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, sending: Callable[..., Sending]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
+    one = sending()
+    early = answered(1, 0.1)
+    answer(one.recorder, seconds=0.1)
+    until(lambda: bool(collector.points(DURATION)))
+    one.otlp.offer_trace(early)
+    until(lambda: bool(collector.spans()))
+    for number in range(2, 1_000):
+        answer(one.recorder, seconds=0.1)
+        one.otlp.offer_trace(answered(number, 0.1))
+        if exemplars(collector):
+            break
+        time.sleep(0.05)
+    one.end()
+    for point in collector.points(DURATION):
+        for found in point.exemplars:
+            assert point.start_time_unix_nano <= found.time_unix_nano <= point.time_unix_nano
+    sent = [int.from_bytes(found.trace_id) for found in exemplars(collector)]
+    assert sent and 1 not in sent
+
+
+def test_no_exemplar_points_to_a_trace_that_the_collector_did_not_take(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, sending: Callable[..., Sending]
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    one = sending()
+    answer(one.recorder, seconds=0.1)
+    one.otlp.offer_trace(answered(1, 0.1))
+    until(lambda: len(collector.points(DURATION)) >= 3)
+    one.end()
+    assert exemplars(collector) == []
 
 
 def test_each_kind_of_meter_arrives_as_its_kind(collector: Collector, sending: Callable[..., Sending]) -> None:

@@ -1,13 +1,13 @@
-"""Exemplars: of each bucket of a histogram the newest measurement whose trace is in the store.
+"""Exemplars: of each bucket of a histogram the newest measurement whose trace is where the exemplar is read.
 
 They are taken from traces after the store has confirmed them, so that none points to one that was dropped on its way;
-without a store there are none.
+without a store there are none. A collector gets those of the traces that it has taken itself.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from watchglass.exporters.workers.totals import Exemplar, Exemplars, Key, edge_above, key_of
@@ -24,7 +24,10 @@ _SYSTEM = "db.system.name"
 
 
 class KeptExemplars:
-    """Of one process. `stored` in the exporter's thread, `now` in any; `clock` gives unix seconds."""
+    """Of one process; `clock` gives unix seconds.
+
+    `stored` and `keep` in one thread, `now` in any; where `forget` is used, both in one.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -32,7 +35,11 @@ class KeptExemplars:
 
     def stored(self, batch: Batch) -> None:
         """Take note of the traces of a batch that is in the store."""
-        for trace in batch.traces:
+        self.keep(batch.traces)
+
+    def keep(self, traces: Iterable[Trace]) -> None:
+        """Take note of traces that have arrived."""
+        for trace in traces:
             for meter, values, exemplar in _measurements(trace):
                 key = key_of(meter, values)
                 of_series = self._kept.pop(key, {})
@@ -48,6 +55,13 @@ class KeptExemplars:
             for key, of_series in self._kept.copy().items()
         }
         return {key: of_series for key, of_series in found.items() if of_series}
+
+    def forget(self, key: Key, shown: Exemplars) -> None:
+        """Let go of those of a series that were shown once and for all; newer ones stay."""
+        kept = self._kept.get(key, {})
+        for edge, one in shown.items():
+            if kept.get(edge) is one:
+                del kept[edge]
 
 
 def _measurements(trace: Trace) -> Iterator[tuple[Meter, Values, Exemplar]]:

@@ -15,6 +15,7 @@ from weakref import WeakSet
 from opentelemetry.sdk.resources import Resource
 
 from watchglass import guard
+from watchglass.exporters.exemplars import KeptExemplars
 from watchglass.exporters.logs import log_queue
 from watchglass.exporters.otlp.destinations import Destination, Signal
 from watchglass.exporters.otlp.logs import logs_of
@@ -64,8 +65,9 @@ class OtlpExport:
     def _fresh(self) -> None:
         self._lock = threading.Lock()
         self._senders: list[Sender] = []
-        metrics = self._destinations.get("metrics")
-        self._samples = Samples(self._collect, time.time_ns(), delta=metrics is not None and metrics.delta)
+        metrics, exemplars = self._destinations.get("metrics"), KeptExemplars()
+        delta = metrics is not None and metrics.delta
+        self._samples = Samples(self._collect, time.time_ns(), delta=delta, exemplars=exemplars)
         self._retire_and_remember = self._samples.retiring(self._retire)
         self._logs = Records(
             log_queue(self._most("logs")),
@@ -78,6 +80,7 @@ class OtlpExport:
             self._batch("traces"),
             lambda some: spans_of(some, self._resource),
             lambda reason, number: self._dropped("traces", reason, number),
+            exemplars.keep if metrics is not None else lambda traces: None,
         )
 
     def _collect(self) -> list[State]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
+from watchglass.exporters.exemplars import KeptExemplars
 from watchglass.exporters.gently import gently
 from watchglass.exporters.metrics import counter_gain, histogram_gain
 from watchglass.exporters.otlp.points import Sample
 from watchglass.exporters.projection import Projection, summed
+from watchglass.exporters.workers.totals import Exemplars
 from watchglass.meters import Meter
 from watchglass.records import Attributes, Collect, State, Values
 
@@ -37,12 +39,17 @@ class _Known:
 class Samples:
     """Reads the states, each with the time since when it counts. `now` is unix nanoseconds.
 
+    `exemplars` are those of traces that the collector has; each is sent once, and with what was counted at its time.
+
     A series that left the recorder ends with what it had, and begins anew if it is back; where others that look the
     same outside remain, what it had stays in their sum.
     """
 
-    def __init__(self, collect: Collect, now: int, *, delta: bool = False) -> None:
+    def __init__(
+        self, collect: Collect, now: int, *, delta: bool = False, exemplars: KeptExemplars | None = None
+    ) -> None:
         self._collect = collect
+        self._exemplars = KeptExemplars() if exemplars is None else exemplars
         self._delta = delta
         self._since = now
         self._lock = threading.Lock()
@@ -77,7 +84,8 @@ class Samples:
             for key, state in self._left.items():
                 totals[key] = summed(totals[key], state) if key in totals else state
             made = (self._sample(key, total, now) for key, total in gently(totals.items()))
-            found = [sample for sample in made if sample is not None]
+            marks = self._exemplars.now()
+            found = [_marked(sample, marks) for sample in made if sample is not None]
             self._since = now
             unsent = {(sample.meter, sample.attributes) for sample in found} if self._delta else set()
             for key in ended - unsent:
@@ -87,9 +95,10 @@ class Samples:
 
     def arrived(self, samples: Iterable[Sample]) -> None:
         """The collector has these: what comes next is counted from here."""
-        if self._delta:
-            for sample in samples:
-                key = (sample.meter, sample.attributes)
+        for sample in samples:
+            key = (sample.meter, sample.attributes)
+            self._exemplars.forget(key, sample.exemplars)
+            if self._delta:
                 self._known[key] = _Known(sample.time_ns, _level(sample.total), sample.total)
 
     def _own(self, states: Iterable[State]) -> Iterator[State]:
@@ -113,6 +122,12 @@ class Samples:
             return Sample(*key, total, known.start_ns, now, total)
         gained = _gain(total, known.state)
         return None if gained is None else Sample(*key, gained, known.start_ns, now, total)
+
+
+def _marked(sample: Sample, exemplars: Mapping[Key, Exemplars]) -> Sample:
+    """The sample with its exemplars, if there are any."""
+    found = exemplars.get((sample.meter, sample.attributes))
+    return sample if found is None else replace(sample, exemplars=found)
 
 
 def _level(state: State) -> float:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics import export as sdk
 from opentelemetry.sdk.metrics._internal.point import Buckets
 from opentelemetry.sdk.metrics.export import AggregationTemporality
@@ -14,7 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from watchglass.analysis.buckets import SCALE, ZERO
 from watchglass.exporters.gently import gently
 from watchglass.exporters.otlp.resource import SCOPE
-from watchglass.exporters.workers.totals import BEYOND, bins_of, edges
+from watchglass.exporters.workers.totals import BEYOND, Exemplars, bins_of, edges
 from watchglass.meters import Meter
 from watchglass.records import Attributes, State
 
@@ -26,7 +27,7 @@ MOST_BUCKETS = 1280
 class Sample:
     """What a series has at `time_ns`, counted since `start_ns`, in attributes as they are exposed.
 
-    `total` is all that it counted, of which `state` may be the last gain.
+    `total` is all that it counted, of which `state` may be the last gain. `exemplars` are of a histogram, by bucket.
     """
 
     meter: Meter
@@ -35,6 +36,7 @@ class Sample:
     start_ns: int
     time_ns: int
     total: State
+    exemplars: Exemplars = field(default_factory=dict)
 
 
 def metrics_data(
@@ -93,6 +95,7 @@ def _histogram(sample: Sample) -> sdk.ExponentialHistogramDataPoint:
         flags=0,
         min=sample.state.min or 0.0,
         max=sample.state.max or 0.0,
+        exemplars=_exemplars(sample),
     )
 
 
@@ -110,7 +113,17 @@ def _explicit_histogram(sample: Sample) -> sdk.HistogramDataPoint:
         explicit_bounds=[2.0 ** (edge / 2) for edge in bounds],
         min=sample.state.min or 0.0,
         max=sample.state.max or 0.0,
+        exemplars=_exemplars(sample),
     )
+
+
+def _exemplars(sample: Sample) -> list[Exemplar]:
+    """Those that are among what the sample counts."""
+    made = (
+        Exemplar({}, one.value, round(one.time * 1e9), int(one.span_id, 16), int(one.trace_id, 16))
+        for one in sample.exemplars.values()
+    )
+    return [one for one in made if sample.start_ns <= one.time_unix_nano <= sample.time_ns]
 
 
 def _narrowed(counts: dict[int, int]) -> tuple[int, dict[int, int]]:

@@ -15,16 +15,25 @@ ATTEMPTS = 3
 
 
 class Records(Generic[T]):
-    """A bounded queue that is sent in batches; `dropped` is told the reason and the number of what is lost."""
+    """A bounded queue that is sent in batches; `dropped` is told the reason and the number of what is lost.
+
+    `arrived` is told what the collector took.
+    """
 
     def __init__(
-        self, queue: Queue[T], batch: int, encode: Callable[[list[T]], Any], dropped: Callable[[str, int], None]
+        self,
+        queue: Queue[T],
+        batch: int,
+        encode: Callable[[list[T]], Any],
+        dropped: Callable[[str, int], None],
+        arrived: Callable[[list[T]], None] = lambda some: None,
     ) -> None:
         self.put = queue.put
         self._queue = queue
         self._batch = batch
         self._encode = encode
         self._dropped = dropped
+        self._arrived = arrived
         self.lost = 0
         """Records that were given up, or found no room and were noticed."""
         self._overran = 0
@@ -51,7 +60,8 @@ class Records(Generic[T]):
             if not export(self._encode(self._sending)):
                 self._failed()
                 return False
-            self._sending, self._attempts = [], 0
+            sent, self._sending, self._attempts = self._sending, [], 0
+            self._arrived(sent)
         return True
 
     def _failed(self) -> None:
