@@ -95,6 +95,16 @@ def store_url(postgres_server: PostgreSQL, migrated_template: str) -> Iterator[s
         yield url
 
 
+@pytest.fixture
+async def connection(store_url: str) -> AsyncIterator[Any]:
+    """A connection to that database, as Watchglass makes its own."""
+    from watchglass.store.connection import connect
+
+    opened = await connect(store_url)
+    yield opened
+    await opened.close()
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
     """One Redis or Valkey for the session."""

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.past import Process, request
+from support.past import Process, ask, request
 from watchglass import meters
 from watchglass.instrumentation.budget import LAG, POOL, Budget, Part, part_of
 from watchglass.instrumentation.recorder import Recorder
@@ -20,12 +20,6 @@ Start = Callable[..., Process]
 STATEMENT = part_of("postgresql", "SELECT books", "SELECT * FROM books WHERE id = $1")
 OTHER = part_of("postgresql", "SELECT books", "SELECT count(*) FROM books")
 CACHE = part_of("redis", cache_type="search")
-
-
-async def ask(api: httpx.AsyncClient, path: str, **query: Any) -> Any:
-    answer = await api.get(path, params=query)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def ask_budget(api: httpx.AsyncClient, label: str = "GET /search", **query: Any) -> Any:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
 
-from support.past import Process, request
+from support.past import Process, ask, request
 from watchglass.analysis.windows import Window
 from watchglass.api import history
 from watchglass.api.context import Context
@@ -17,12 +16,6 @@ from watchglass.store import questions
 
 HOUR = 3600.0
 Start = Callable[..., Process]
-
-
-async def ask(api: httpx.AsyncClient, path: str, **query: Any) -> Any:
-    answer = await api.get(path, params=query)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def at(seconds: float, times: int = 5) -> Callable[[Recorder], None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
 import asyncpg
 import httpx
@@ -12,7 +11,7 @@ import pytest_asyncio
 
 from support.many_tables import TABLES
 from support.observed import KINDS, Observed
-from support.past import Process, browser, log_in
+from support.past import Process, ask, browser, log_in
 from support.pipelines import fetch, until
 from support.pipelines import process as of_shop
 from support.shop_tables import SHOP
@@ -76,12 +75,6 @@ async def api(context: Callable[..., Context], settings: Settings) -> AsyncItera
     async with browser(create_app(made)) as client:
         await log_in(client, made)
         yield client
-
-
-async def ask(api: httpx.AsyncClient, path: str) -> Any:
-    answer = await api.get(path)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def test_its_statements_are_counted(

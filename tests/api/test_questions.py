@@ -5,23 +5,16 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
 
-from support.past import Process, request
+from support.past import Process, ask, request
 from watchglass import meters
 from watchglass.instrumentation.recorder import Recorder
 
 HOUR = 3600.0
 Start = Callable[..., Process]
-
-
-async def ask(api: httpx.AsyncClient, path: str, **query: Any) -> Any:
-    answer = await api.get(path, params=query)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def test_the_api_tile_has_p95_rate_and_errors_with_their_change_against_an_hour_ago(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -12,7 +10,7 @@ import pytest
 
 from support.asgi import Clock
 from support.lost_answers import LostAnswers
-from support.pipelines import answer, fetch, line, process, trace, until
+from support.pipelines import answer, fetch, line, process, trace, until, writer_frozen
 from watchglass.demo.servers import PostgreSQL
 from watchglass.errors import DatabaseUnavailable
 from watchglass.exporters import backlog as backlogs
@@ -295,14 +293,10 @@ def test_a_batch_that_hangs_is_on_disk_while_it_does(
     monkeypatch.setattr(writing, "FLUSH_SECONDS", 5.0)
     pipeline = start(server.url, flush_interval=300, records_interval=0.1)
     pipeline.flush_now()
-    [row] = fetch(server.url, "SELECT pid FROM pg_stat_activity WHERE application_name = 'watchglass writer'")
-    os.kill(row["pid"], signal.SIGSTOP)
-    try:
+    with writer_frozen(server.url):
         pipeline.offer_log(line("x"))
         until(lambda: pipeline.status.spooled_bytes > 0)
         assert pipeline.status.state == "ok", "nobody knows yet"
-    finally:
-        os.kill(row["pid"], signal.SIGCONT)
     until(lambda: pipeline.status.spooled_bytes == 0)
     assert len(fetch(server.url, "SELECT FROM watchglass.logs")) == 1
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from support.databases import execute
-from support.pipelines import answer, fetch, line, select, trace, until
+from support.pipelines import answer, fetch, line, select, trace, until, writer_frozen
 from watchglass import guard
 from watchglass.demo.servers import PostgreSQL
 from watchglass.exporters import cycle
@@ -107,9 +107,7 @@ def test_a_frozen_server_holds_nobody_up(
     monkeypatch.setattr(writing, "FLUSH_SECONDS", 1.0)
     pipeline = start(server.url, flush_interval=300, records_interval=0.1)
     pipeline.flush_now()
-    [row] = fetch(server.url, "SELECT pid FROM pg_stat_activity WHERE application_name = 'watchglass writer'")
-    os.kill(row["pid"], signal.SIGSTOP)
-    try:
+    with writer_frozen(server.url):
         began = time.perf_counter()
         for _ in range(100):
             pipeline.offer_log(line("x"))
@@ -118,8 +116,6 @@ def test_a_frozen_server_holds_nobody_up(
         until(lambda: len(fetch(server.url, "SELECT FROM watchglass.logs")) == 100, 30)
         pipeline.flush_now()
         assert counts(server.url) == 100
-    finally:
-        os.kill(row["pid"], signal.SIGCONT)
     assert len(fetch(server.url, "SELECT FROM watchglass.logs")) == 100
 
 

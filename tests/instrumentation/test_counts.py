@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,15 +13,6 @@ from watchglass.analysis.buckets import ZERO
 from watchglass.instrumentation.counts import WIDEST, Counts
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.meters import HTTP_SERVER_REQUEST_DURATION as DURATION
-
-
-@pytest.fixture
-def hasty_threads() -> Iterator[None]:
-    """Switch threads as often as the interpreter can."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 def counted(*indexes: int) -> Counts:

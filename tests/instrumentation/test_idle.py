@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -139,9 +138,7 @@ def test_whoever_asked_is_told_what_leaves(recorder: Recorder, clock: Clock, mon
     assert guard.errors["instrumentation.retire"] == 1
 
 
-def test_nothing_is_lost_while_threads_record_and_series_leave() -> None:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
+def test_nothing_is_lost_while_threads_record_and_series_leave(hasty_threads: None) -> None:
     recorder = Recorder(idle_seconds=0)
     left: Counter[str | None] = Counter()
     recorder.before_retire(lambda states: left.update({state.values[1]: state.count for state in states}))
@@ -158,15 +155,12 @@ def test_nothing_is_lost_while_threads_record_and_series_leave() -> None:
 
     sweeper = threading.Thread(target=sweep)
     workers = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
-    try:
-        for thread in (sweeper, *workers):
-            thread.start()
-        for thread in workers:
-            thread.join()
-        done.set()
-        sweeper.join()
-    finally:
-        sys.setswitchinterval(interval)
+    for thread in (sweeper, *workers):
+        thread.start()
+    for thread in workers:
+        thread.join()
+    done.set()
+    sweeper.join()
     gc.collect()
     there = sum(state.count for state in recorder.collect())
     assert left.total() > 0, "some did leave"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,15 +14,6 @@ from watchglass.records import State
 
 DURATION = meters.HTTP_SERVER_REQUEST_DURATION
 ACTIVE = meters.HTTP_SERVER_ACTIVE_REQUESTS
-
-
-@pytest.fixture
-def hasty_threads() -> Iterator[None]:
-    """Switch threads as often as the interpreter can."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 def only(recorder: Recorder) -> State:

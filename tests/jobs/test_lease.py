@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,13 +14,6 @@ from watchglass.store.connection import connect, transaction
 
 if TYPE_CHECKING:
     from watchglass.store.connection import Connection
-
-
-@pytest.fixture
-async def connection(store_url: str) -> AsyncIterator[Connection]:
-    connection = await connect(store_url)
-    yield connection
-    await connection.close()
 
 
 async def test_one_holds_it_until_it_gives_it_up(connection: Connection) -> None:

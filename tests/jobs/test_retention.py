@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -17,17 +16,9 @@ from support.log_lines import fill
 from support.partitions import DAY, HOUR, add_partition, drop_partitions_ahead, partitions, steady_hour
 from watchglass.jobs.retention import limit, maintain
 from watchglass.settings import Settings
-from watchglass.store.connection import connect
 
 if TYPE_CHECKING:
     from watchglass.store.connection import Connection
-
-
-@pytest.fixture
-async def connection(store_url: str) -> AsyncIterator[Connection]:
-    connection = await connect(store_url)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

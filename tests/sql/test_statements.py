@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -17,13 +16,6 @@ from watchglass.demo.servers import PostgreSQL
 SOURCE = Path(watchglass.__file__).parent
 FILES = sorted(path.stem for path in (SOURCE / "sql").glob("*.sql") if path.stem != "schema")
 NAMED = [(concept, name) for concept in FILES for name in sql.load(concept)]
-
-
-@pytest.fixture
-async def connection(store_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await asyncpg.connect(store_url)
-    yield connection
-    await connection.close()
 
 
 @pytest.mark.parametrize("concept", FILES)

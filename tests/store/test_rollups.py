@@ -18,7 +18,6 @@ from watchglass.analysis.windows import Window
 from watchglass.jobs.rollup import roll_up_all
 from watchglass.records import Batch, Point, Series
 from watchglass.store import chunks
-from watchglass.store.connection import connect
 from watchglass.store.reader import Group, Reader
 from watchglass.store.rollups import roll_up
 from watchglass.store.writer import Writer
@@ -28,13 +27,6 @@ if TYPE_CHECKING:
 
 NAMES = ("latency", "requests", "memory")
 TO_DO_AGAIN = "SELECT count(*) FROM watchglass.late_chunks JOIN watchglass.rollups USING (width) WHERE time < until"
-
-
-@pytest.fixture
-async def connection(store_url: str) -> AsyncIterator[Connection]:
-    connection = await connect(store_url)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

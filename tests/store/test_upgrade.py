@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from support.databases import execute
-from watchglass import sql
+from support.versions import at_version
 from watchglass.analysis.buckets import pack, unpack
 from watchglass.analysis.windows import Window
 from watchglass.demo.servers import PostgreSQL
@@ -86,11 +86,8 @@ class FirstVersion:
 
 
 @pytest.fixture
-def at_version_one(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    first = {1: sql.migrations()[1]}
-    with monkeypatch.context() as patch:
-        patch.setattr(sql, "migrations", lambda: first)
-        patch.setattr(migrations, "LATEST", 1)
+def at_version_one() -> Iterator[pytest.MonkeyPatch]:
+    with at_version(1) as patch:
         yield patch
 
 

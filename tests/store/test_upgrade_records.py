@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from support.partitions import steady_hour
+from support.versions import at_version
 from watchglass import sql
 from watchglass.store import migrations
 from watchglass.store.connection import connect
@@ -49,11 +50,8 @@ class SecondVersion:
 
 
 @pytest.fixture
-def at_version_two(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    first_two = {version: sql.migrations()[version] for version in (1, 2)}
-    with monkeypatch.context() as patch:
-        patch.setattr(sql, "migrations", lambda: first_two)
-        patch.setattr(migrations, "LATEST", 2)
+def at_version_two() -> Iterator[pytest.MonkeyPatch]:
+    with at_version(2) as patch:
         yield patch
 
 

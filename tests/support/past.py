@@ -78,3 +78,10 @@ async def log_in(client: httpx.AsyncClient, context: Context, role: Any = "admin
     token = await context.tokens.new("ann", role)
     answer = await client.post("/ui/monitoring/login", data={"token": token.text})
     assert answer.status_code == 303
+
+
+async def ask(api: httpx.AsyncClient, path: str, **query: Any) -> Any:
+    """What the API answers."""
+    answer = await api.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
