@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,20 +12,23 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
+import watchglass
 from support.asgi import Clock, Observed, get, observe
-from watchglass import guard, meters
+from watchglass import guard, meters, wiring
 from watchglass.instrumentation import pools as bookkeeping
 from watchglass.instrumentation import sqlalchemy as instrumentation
 from watchglass.instrumentation.asyncpg import AsyncPGInstrumentor
@@ -32,6 +36,7 @@ from watchglass.instrumentation.pools import Pools
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.instrumentation.sqlalchemy import SQLAlchemyInstrumentor, engine_name
 from watchglass.records import State
+from watchglass.settings import Settings
 
 PATIENCE = 30.0
 
@@ -448,6 +453,54 @@ async def test_an_error_of_ours_never_reaches_the_application(
     recorder.collect()
 
     assert guard.errors.total() > 0
+
+
+@pytest.fixture
+def shop(store_url: str) -> Iterator[FastAPI]:
+    """A service whose engine is made before it is observed, as in most."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await engine.dispose()
+
+    app = FastAPI(lifespan=lifespan)
+    engine = create_async_engine(dialect_url(store_url), pool_size=1, max_overflow=0, pool_timeout=0.05)
+
+    @app.get("/twice")
+    async def twice() -> None:
+        async with engine.connect(), engine.connect():
+            raise AssertionError("there is one connection")
+
+    @app.exception_handler(PoolTimeout)
+    async def busy(request: Request, error: Exception) -> Response:
+        return Response("busy", 503)
+
+    before = vars(Engine)["raw_connection"]
+    settings = Settings(service_name="shop", app_database_url=store_url, flush_interval=1)
+    watchglass.observe(app, settings, authorize=lambda request: "viewer")
+    yield app
+    watchglass.unobserve(app)
+    assert vars(Engine)["raw_connection"] is before
+
+
+async def test_a_service_that_times_out_at_its_pool_says_so(shop: FastAPI, serve: Callable[..., str]) -> None:
+    async with httpx.AsyncClient(base_url=serve(shop), timeout=PATIENCE) as client:
+        assert (await client.get("/twice")).status_code == 503
+        exposed = (await client.get("/metrics")).text
+        house = wiring.house()
+        assert house is not None
+        house.pipeline.flush_now()
+        [pool] = (await client.get("/performance/database/pool")).json()["pools"]
+    for line in (
+        r"db_client_connection_timeouts_total\{.*\} 1.0",
+        r'db_client_connections\{.*_state="idle"\} 1.0',
+        r"db_client_connection_max\{.*\} 1.0",
+        r"db_client_connection_wait_time_seconds_count\{.*\} 1.0",
+        r'watchglass_http_server_budget_seconds_total\{.*component="pool_wait".*\} 0.\d+',
+    ):
+        assert re.search(f"^{line}$", exposed, re.MULTILINE), line
+    assert (pool["idle"], pool["used"], pool["max"], pool["waiting"], pool["timeouts"]) == (1, 0, 1, 0, 1)
 
 
 LATER = """
