@@ -79,6 +79,12 @@ def test_connections_are_judged_by_what_applications_may_open(used: int, level: 
     assert f"{used} of 97 connections are used" in found.sentence
 
 
+def test_who_connects_waits_for_nobody_unless_it_takes_long() -> None:
+    assert headline(now(pool=[pool(max=None, waiting=1, wait_p95_seconds=0.02)])).level is None
+    assert headline(now(pool=[pool(max=None, waiting=9, wait_p95_seconds=0.3)])).level == "warning"
+    assert headline(now(pool=[pool(waiting=1, wait_p95_seconds=0.02)])).level == "warning"
+
+
 def test_a_pool_that_is_used_up_is_not_postgresqls_fault() -> None:
     found = headline(now(pool=[pool(used=10, waiting=4)]))
     assert (found.level, found.link) == ("critical", "#pools")

@@ -160,9 +160,12 @@ def _application(one: ApplicationCount) -> str:
 
 
 def level_of(one: Pool) -> Level | None:
-    """Requests that wait for a connection are a finding, and critical where the pool may open no more."""
+    """Requests that wait for a connection are a finding, and critical where the pool may open no more.
+
+    Where there is no limit nobody waits for another: they connect, which is a finding only when it takes long.
+    """
     full = one.max is not None and one.used is not None and one.used >= one.max
-    if one.waiting:
+    if one.waiting and (one.max is not None or (one.wait_p95_seconds or 0.0) >= POOL_WAIT):
         return "critical" if full else "warning"
     return "warning" if one.timeouts else None
 
