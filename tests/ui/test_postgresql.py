@@ -94,6 +94,21 @@ def test_a_pool_that_is_used_up_is_not_postgresqls_fault() -> None:
     )
 
 
+def test_a_pool_that_slow_statements_have_used_up_is_postgresqls_fault() -> None:
+    full = pool(used=10, idle=0, waiting=4)
+    slow = [session(number, instance="i1", seconds=float(number)) for number in range(10, 18)]
+    found = headline(now(pool=[full], running=slow))
+    assert found.sentence == (
+        "PostgreSQL is the problem: 4 requests wait for a connection of db:5432/shop, and all 10 are used, 8 of them "
+        "by statements that take long, the longest for 17 s."
+    )
+    assert found.link == "#running"
+    fast = [session(number, instance="i1", seconds=0.1) for number in range(10, 18)]
+    assert "pool is the problem" in headline(now(pool=[full], running=[*fast, *slow[:2]])).sentence
+    others = [session(number, instance="i2", seconds=9.0) for number in range(10, 18)]
+    assert "pool is the problem" in headline(now(pool=[full], running=others)).sentence
+
+
 def test_a_server_that_does_not_answer_comes_first() -> None:
     found = headline(now(server=None, role=None, connections=None, told=["PostgreSQL does not answer."]))
     assert found.level == "critical" and found.sentence == "PostgreSQL is the problem: it does not answer."

@@ -16,7 +16,7 @@ from watchglass.ui.levels import ENOUGH, Level
 from watchglass.ui.postgresql_sessions import LONG, WAITS, WAITS_LONG, is_idle_in_transaction
 
 MOST = 0.5
-"""The share of the requests' time from which on PostgreSQL is where it goes."""
+"""The share of the requests' time, or of a pool's connections, from which on PostgreSQL is where it goes."""
 
 NOTABLE = 0.1
 """The share below which PostgreSQL's time does not matter, however it changed."""
@@ -107,7 +107,7 @@ def _of_now(now: ActivityAnswer) -> Iterator[Finding]:
         if found.level:
             yield Finding(found.level, f"{found.used} of {found.usable} connections are used", "#connections")
     for pool in now.pool:
-        yield from _of_pool(pool)
+        yield from _of_pool(pool, now)
     held_up = {node.session.pid for node in now.locks}
     yield from _of_long(now.idle_in_transaction, "idle-in-transaction", "has been idle in a transaction for", held_up)
     yield from _of_long(now.running, "running", "has executed a statement for", held_up)
@@ -130,11 +130,21 @@ def named(one: Session) -> str:
     return f"session {one.pid} ({by})" if by else f"session {one.pid}"
 
 
-def _of_pool(pool: Pool) -> Iterator[Finding]:
+def _of_pool(pool: Pool, now: ActivityAnswer) -> Iterator[Finding]:
+    """Requests that wait for a connection; where statements that take long have the others, it is not the pool."""
     level = postgresql.level_of(pool)
-    if level and pool.waiting:
-        waits = f"{words.plural(pool.waiting, 'request')} {'waits' if pool.waiting == 1 else 'wait'} for a connection"
-        full = f", and all {pool.max} are used" if level == "critical" else ""
+    if not level or not pool.waiting:
+        return
+    waits = f"{words.plural(pool.waiting, 'request')} {'waits' if pool.waiting == 1 else 'wait'} for a connection"
+    full = f", and all {pool.max} are used" if level == "critical" else ""
+    took = [
+        one.seconds or 0.0 for one in (*now.running, *now.waiting) if one.instance and one.instance == pool.instance
+    ]
+    long = [seconds for seconds in took if seconds >= WAITS]
+    if long and len(long) >= MOST * (pool.used or 0):
+        by = f", {len(long)} of them by statements that take long, the longest for {words.duration(max(long))}"
+        yield Finding(level, f"{waits} of {pool.name}{full}{by}", "#running")
+    else:
         yield Finding(level, f"{waits} of {pool.name}{full}", "#pools", of_pool=True)
 
 
