@@ -24,7 +24,10 @@ from watchglass.ui.statement_planless import planless
 LEAST = 0.5
 """The least width of a bar, in percent: something that is not nothing can be seen."""
 
-NOTHING = "No index would halve the cost of this statement, and nothing in its text keeps it slow."
+NOTHING = (
+    "No B-tree, trigram or jsonb index would halve the cost of this statement, and nothing in its text keeps it slow. "
+    "Indexes of other kinds, as for full-text search, are not looked at."
+)
 NOT_SENT = (
     "The service's own processes did not send it in this window, so that nothing is advised: choose a longer one."
 )
