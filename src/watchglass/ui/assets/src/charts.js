@@ -77,7 +77,7 @@ function frame(data, ink, narrow) {
     animation: false,
     aria: { enabled: true, label: { description: data.description } },
     textStyle: { fontFamily: ink.font },
-    grid: { left: 52, right: data.ends && !narrow ? 52 : 8, top: 10, bottom: 24, outerBoundsMode: "none" },
+    grid: { left: 52, right: data.ends && !narrow ? 52 : 18, top: 10, bottom: 24, outerBoundsMode: "none" },
     xAxis: {
       type: "time",
       min: data.start,
