@@ -29,6 +29,7 @@ from watchglass.instrumentation.request import (
     reset_current_request,
     set_current_request,
 )
+from watchglass.instrumentation.slow_captures import SlowCaptures
 from watchglass.meters import (
     DB_CLIENT_CONNECTION_COUNT,
     DB_CLIENT_CONNECTION_MAX,
@@ -541,3 +542,30 @@ async def test_two_statements_at_once_are_refused_by_asyncpg_as_ever(connection:
 
     assert isinstance(results[1], asyncpg.InterfaceError)
     assert operations(recorder) == {"SELECT": 1}, "the refused one never left the process"
+
+
+async def test_a_slow_statement_is_captured_with_the_path_by_which_its_session_found_names(
+    recorder: Recorder, database_url: str
+) -> None:
+    """PostgreSQL tells it since 18; before, it is known where it was asked for when the connection was opened."""
+    captures, instrumentor = SlowCaptures(0.0), AsyncPGInstrumentor()
+    instrumentor.instrument(recorder=recorder, captures=captures)
+    try:
+        plain = await asyncpg.connect(database_url)
+        tenant = await asyncpg.connect(database_url, server_settings={"search_path": "tenant_7, public"})
+        known = plain.get_server_version().major >= 18
+        await plain.fetch("SELECT 1 AS a")
+        await tenant.fetchval("SELECT 2 AS b")
+        await tenant.execute("SELECT 3 AS c")
+        await tenant.execute("SET search_path = tenant_8")
+        await tenant.fetch("SELECT $1::int", 4)
+        await plain.close()
+        await tenant.close()
+    finally:
+        instrumentor.uninstrument()
+    assert {one.text: one.search_path for one in captures.take() if one.text.startswith("SELECT")} == {
+        "SELECT 1 AS a": '"$user", public' if known else None,
+        "SELECT 2 AS b": "tenant_7, public",
+        "SELECT 3 AS c": "tenant_7, public",
+        "SELECT $1::int": "tenant_8" if known else "tenant_7, public",
+    }

@@ -17,11 +17,13 @@ import pytest
 
 from support.databases import execute, fresh_database, run
 from watchglass.demo.servers import PostgreSQL
+from watchglass.store import explain_trust
 from watchglass.store.explain import IS_SUPERUSER, Explained, Explainer
 from watchglass.store.explain_role import make, url_of
 
 SECRET = "SWORDFISH"
 LONG = "e" * 63
+NUMBER = "(SELECT oid FROM pg_type WHERE typname = 'evil_' || 'domain')"
 
 
 def _planted(loot: str) -> tuple[str, ...]:
@@ -67,11 +69,44 @@ def _planted(loot: str) -> tuple[str, ...]:
         "CREATE TABLE part (id int CHECK (evil() = 1))",
         "ALTER TABLE parted ATTACH PARTITION part FOR VALUES FROM (0) TO (9)",
         "CREATE TABLE typed (id int, d evil_domain)",
+        "CREATE TYPE evil_composite AS (d evil_domain)",
+        "CREATE TABLE composed (id int, c evil_composite[])",
+        f"CREATE FUNCTION evil_difference(int, int) {is_evil.replace('int', 'float8', 1)}",
+        "CREATE TYPE evil_range AS RANGE (subtype = int4, subtype_diff = evil_difference)",
+        "CREATE TABLE ranged (r evil_range) WITH (autovacuum_enabled = off)",
+        "INSERT INTO ranged SELECT evil_range(i, i + 10) FROM generate_series(1, 500) i",
+        "ANALYZE ranged",
+        *_compared(is_evil, "pair"),
+        "CREATE TABLE compared AS SELECT (i, i)::pair AS p FROM generate_series(1, 3) i",
+        "CREATE TABLE keyed (id int) PARTITION BY LIST ((id + evil()))",
+        "CREATE TABLE keyed_part PARTITION OF keyed DEFAULT",
+        "CREATE TABLE ruled (id int); CREATE RULE instead AS ON INSERT TO ruled DO INSTEAD SELECT evil()",
+        "CREATE TABLE generated (id int, g int GENERATED ALWAYS AS (evil_pair(id, id)) STORED, d int DEFAULT evil())",
         "CREATE SERVER files FOREIGN DATA WRAPPER file_fdw",
         "CREATE FOREIGN TABLE remote (line text) SERVER files OPTIONS (program 'echo x')",
         "CREATE VIEW over_remote AS SELECT * FROM remote",
+        "CREATE TABLE inherited (line text)",
+        "CREATE FOREIGN TABLE remote_child () INHERITS (inherited) SERVER files OPTIONS (program 'echo x')",
+        "CREATE EXTENSION earthdistance CASCADE; CREATE SCHEMA app; GRANT USAGE ON SCHEMA app TO PUBLIC",
+        f"CREATE FUNCTION app.cube(float8) {is_evil.replace('int', 'cube', 1).replace('RETURN 1', 'RETURN NULL')}",
         "GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO PUBLIC",
         "DELETE FROM loot",
+    )
+
+
+def _compared(is_evil: str, type_: str) -> tuple[str, ...]:
+    """A type whose values are compared by functions that are evil, by operators that no statement names."""
+    is_true = is_evil.replace("int", "bool", 1).replace("RETURN 1", "RETURN true")
+    names = {1: "#<#", 2: "#<=#", 3: "#=#", 4: "#>=#", 5: "#>#"}
+    of = f"LEFTARG = {type_}, RIGHTARG = {type_}"
+    return (
+        *(["CREATE TYPE pair AS (a int, b int)"] if type_ == "pair" else []),
+        f"CREATE FUNCTION compare({type_}, {type_}) {is_evil}",
+        f"CREATE FUNCTION is_less({type_}, {type_}) {is_true}",
+        *(f"CREATE OPERATOR {name} ({of}, FUNCTION = is_less)" for name in names.values()),
+        f"CREATE OPERATOR CLASS {type_}_class DEFAULT FOR TYPE {type_} USING btree AS "
+        + ", ".join(f"OPERATOR {number} {name}" for number, name in names.items())
+        + f", FUNCTION 1 compare({type_}, {type_})",
     )
 
 
@@ -178,7 +213,41 @@ REFUSED = (
     *('SELECT * FROM "The ""View"', "SELECT f FROM reading_view", "SELECT * FROM ending_view"),
     *("SELECT * FROM guarded", "SELECT * FROM indexed WHERE id = 1", "SELECT * FROM partial WHERE id = 1"),
     *("SELECT * FROM measured", "SELECT * FROM checked", "SELECT * FROM parted", "SELECT * FROM typed"),
-    *("SELECT * FROM remote", "SELECT * FROM over_remote"),
+    *("SELECT * FROM remote", "SELECT * FROM over_remote", "SELECT * FROM inherited", "SELECT * FROM composed"),
+    *(
+        "SELECT * FROM ranged WHERE r && '[1,5)'",
+        "SELECT * FROM ranged WHERE r <@ '[1,5)'",
+        "SELECT '[1,2)'::evil_range",
+    ),
+    *("SELECT * FROM keyed WHERE id = 1", "SELECT * FROM ruled", "SELECT '(1)'::evil_composite"),
+    *("SELECT json_populate_record(NULL::evil_composite, '{\"d\": 1}')", "SELECT NULL::evil_composite[]"),
+    "SELECT * FROM composed WHERE c = '{(1)}'",
+    "SELECT * FROM json_to_record('{\"d\": 1}') AS made (d evil_domain)",
+    # What values are compared by, where no operator is named.
+    *("SELECT * FROM compared ORDER BY p", "SELECT DISTINCT p FROM compared", "SELECT GREATEST(p, p) FROM compared"),
+    *("SELECT p FROM compared GROUP BY p", "SELECT max(ROW(p)) FROM compared", "SELECT LEAST('(1,2)'::pair, '(2,1)')"),
+    # A type by its number, or by a name that is put together.
+    *(f"SELECT {name}('1'::cstring, {NUMBER}, -1) IS NULL" for name in ("domain_in", "record_in", "range_in")),
+    f"SELECT * FROM victim WHERE name = array_in('{{1}}'::cstring, {NUMBER}, -1)::text",
+    "SELECT satisfies_hash_partition('keyed'::regclass, 2, 1, 1)",
+    # What writes beside the transaction, or tells others.
+    *(
+        "SELECT gin_clean_pending_list(1)",
+        "SELECT brin_summarize_new_values(1)",
+        "SELECT pg_drop_replication_slot('x')",
+    ),
+    *("SELECT lo_put(1, 0, 'x')", "SELECT lo_open(1, 131072)", "SELECT lowrite(1, 'x')", "SELECT lo_creat(1)"),
+    *(
+        "SELECT pg_log_backend_memory_contexts({pid})",
+        "SELECT pg_stat_statements_reset()",
+        "SELECT pg_rotate_logfile()",
+    ),
+    *("SELECT * FROM ROWS FROM (evil(), generate_series(1, 2))", "SELECT setseed(0.1)", "SELECT pg_wal_replay_pause()"),
+    *(
+        "SELECT pg_import_system_collations('public')",
+        "SELECT plpgsql_validator(1)",
+        "SELECT txid_status(1), pg_nextoid(1,'a',1)",
+    ),
     # More than one statement, and what hides that.
     *("SELECT 1; DROP TABLE victim", "SELECT 1;;DROP TABLE victim", "SELECT 1; COMMIT; DROP TABLE victim"),
     *("SELECT 1 /* ; */; DELETE FROM victim --", "SELECT /* /* */ 1 */ 1; DELETE FROM victim"),
@@ -251,7 +320,16 @@ async def attack(
 
 async def test_the_traps_work(target: Target, witness: asyncpg.Connection[asyncpg.Record]) -> None:
     """Plain EXPLAIN, in a read-only transaction that is rolled back, runs what says that it is immutable."""
-    for text in ("SELECT evil('x')", "SELECT * FROM over_view", "SELECT 1 === 1", "SELECT * FROM indexed WHERE id = 1"):
+    by_number = "array_in('{1}'::cstring, 'evil_domain'::regtype, -1)::text"
+    for text in (
+        *("SELECT evil('x')", "SELECT * FROM over_view", "SELECT 1 === 1", "SELECT * FROM indexed WHERE id = 1"),
+        *(
+            "SELECT '(1)'::evil_composite",
+            "SELECT * FROM ranged WHERE r && '[1,5)'",
+            "SELECT LEAST('(1,2)'::pair, '(2,1)')",
+        ),
+        f"SELECT * FROM victim WHERE name = {by_number}",
+    ):
         before = (await witness.fetch(STATE))[0]["stolen"]
         connection = await asyncpg.connect(target.ordinary)
         transaction = connection.transaction(readonly=True)
@@ -280,6 +358,51 @@ async def test_what_is_harmless_changes_and_tells_nothing(
 ) -> None:
     explained = await attack(target, witness, who, text, arguments, analyze)
     assert (explained.plan is None) != (explained.refusal is None and explained.sqlstate is None)
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Since PostgreSQL 16 a value may be tried whatever its type.
+        "SELECT * FROM victim WHERE id = pg_input_is_valid('1', 'evil_' || 'domain')::int",
+        "SELECT * FROM pg_input_error_info('1', 'evil_' || 'domain')",
+        # Until PostgreSQL 16 a function of a known extension called cube by its name alone, which finds another first.
+        "SELECT ll_to_earth(1, 2)",
+        # On some versions the table is known to depend on the function.
+        "SELECT * FROM generated",
+    ],
+)
+async def test_what_is_another_thing_to_each_version_does_nothing_on_any(
+    target: Target, witness: asyncpg.Connection[asyncpg.Record], who: str, text: str
+) -> None:
+    await attack(target, witness, who, text, (), analyze=who == "explain role")
+
+
+async def test_what_brings_along_more_than_is_looked_through_is_refused(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explain_trust, "MOST_REACHED", 1)
+    explained = await target.explainer("superuser").explain("SELECT * FROM over_view")
+    assert "more views, policies and constraints" in str(explained.refusal)
+
+
+async def test_how_values_of_postgresqls_own_types_are_compared_is_looked_at(
+    database_url: str, postgres_server: PostgreSQL
+) -> None:
+    """A superuser may say how those are compared that have no order: nothing in the text tells it."""
+    superuser = f"{postgres_server.superuser_url.rpartition('/')[0]}/{database_url.rpartition('/')[2]}"
+    is_evil = "RETURNS int LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN RETURN 1; END $f$"
+    assert (await Explainer(database_url).explain("SELECT 1")).plan is not None
+    execute(superuser, *_compared(is_evil, "json"))
+    for text in ("SELECT GREATEST('1'::json, '2'::json)", "SELECT j FROM (VALUES ('1'::json)) v (j) ORDER BY j"):
+        assert "compare is a function" in str((await Explainer(database_url).explain(text)).refusal)
+
+
+async def test_a_range_of_the_applications_does_not_stand_in_the_way(database_url: str) -> None:
+    execute(database_url, "CREATE TYPE span AS RANGE (subtype = int4)", "CREATE TABLE spans (s span)")
+    for text in ("SELECT 1", "SELECT span(1, 2)", "SELECT * FROM spans WHERE s && '[1,2)'"):
+        assert (await Explainer(database_url).explain(text)).plan is not None
 
 
 async def test_nobody_analyzes_as_a_superuser(target: Target, witness: asyncpg.Connection[asyncpg.Record]) -> None:

@@ -156,6 +156,24 @@ async def test_the_path_that_a_url_names_stays(database_url: str, explaining: st
     assert (await Explainer(database_url, named).explain("SELECT in_shop FROM orders")).plan is not None
 
 
+@pytest.mark.parametrize(
+    ("path", "found"), [("shop, public", "shop"), ('"$user", public', "app"), ("public", "public")]
+)
+async def test_the_path_of_the_session_that_sent_a_statement_comes_first(
+    superuser_url: str, database_url: str, explaining: str, path: str, found: str
+) -> None:
+    execute(database_url, *TENANTS)
+    execute(superuser_url, f"ALTER ROLE app IN DATABASE {database_url.rpartition('/')[2]} SET search_path = nowhere")
+    text = f"SELECT in_{found} FROM orders"
+    for dsn in (None, explaining, f"{explaining}?search_path=nowhere"):
+        explained = await Explainer(database_url, dsn).explain(text, search_path=path)
+        assert explained.plan is not None, (dsn, explained)
+        assert (await Explainer(database_url, dsn).explain(text)).sqlstate == "42P01"
+    execute(database_url, "CREATE FUNCTION shop.lower(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1'")
+    explained = await Explainer(database_url, explaining).explain("SELECT lower('A')", search_path="shop, pg_catalog")
+    assert "lower is a function that is not PostgreSQL's own" in str(explained.refusal)
+
+
 async def test_a_plan_is_that_of_the_settings_of_the_applications_role(
     superuser_url: str, database_url: str, explaining: str
 ) -> None:

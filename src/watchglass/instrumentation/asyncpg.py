@@ -18,6 +18,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from watchglass.instrumentation.asyncpg_connection import QueryLogger, mark_own_statements
 from watchglass.instrumentation.asyncpg_pools import AsyncPGPools
 from watchglass.instrumentation.asyncpg_rounds import Rounds
+from watchglass.instrumentation.asyncpg_sessions import Session
 from watchglass.instrumentation.backends import Backends
 from watchglass.instrumentation.operations import Operation
 from watchglass.instrumentation.patching import Patches
@@ -73,10 +74,10 @@ class AsyncPGObserver:
         if len(self.databases) < _MAX_DATABASES:
             self.databases[ObservedDatabase(host, port, parameters.database, parameters.user)] = None
 
-    def slow(self, operation: Operation, query: str, values: Any, took: float, database: str | None) -> None:
+    def slow(self, operation: Operation, query: str, values: Any, took: float, session: Session) -> None:
         """Have the plan of a statement asked for that took long; only what looks for rows may have one."""
         if self._captures is not None and operation.attributes["db.operation.name"] in _LOOKING:
-            self._captures.offer(query, operation.attributes.get("db.query.text"), values, took, database)
+            self._captures.offer(query, operation.attributes.get("db.query.text"), values, took, *session)
 
     def _operation(self, statement: Statement) -> Operation:
         return Operation(self._recorder, "postgresql", statement.operation, statement.summary, statement.text)

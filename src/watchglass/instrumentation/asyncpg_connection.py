@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg.utils
 
 from watchglass.guard import caught, own_work
+from watchglass.instrumentation import asyncpg_sessions
 from watchglass.instrumentation.asyncpg_rounds import Observer, Rounds
 from watchglass.instrumentation.patching import Patches
 
@@ -139,8 +140,8 @@ class QueryLogger:
             operation = self._observer.operation(record.query)
             took = operation.ended(start, record.exception)
             if took >= self._observer.slow_seconds:
-                database = getattr(getattr(connection, "_params", None), "database", None)
-                self._observer.slow(operation, record.query, record.args, took, database)
+                session = asyncpg_sessions.now(asyncpg_sessions.opened(connection), connection)
+                self._observer.slow(operation, record.query, record.args, took, session)
         except Exception:
             caught(_PLACE)
 

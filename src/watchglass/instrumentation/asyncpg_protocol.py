@@ -10,6 +10,7 @@ from typing import Any
 from asyncpg.protocol.protocol import Protocol as AsyncpgProtocol
 
 from watchglass.guard import caught, own_work
+from watchglass.instrumentation import asyncpg_sessions
 from watchglass.instrumentation.asyncpg_rounds import (
     Execution,
     Executions,
@@ -49,7 +50,7 @@ class WatchedProtocol(AsyncpgProtocol, Rounds):
         try:
             if self.observer is not None and not own_work.get():
                 self.observer.connected(connection)
-                self.database = connection._params.database
+                self.session = asyncpg_sessions.opened(connection)
         except Exception:
             caught(_PLACE)
 
@@ -142,7 +143,7 @@ def _executed(
         if operation is not None:
             took = operation.ended(start, error)
             if took >= observer.slow_seconds:
-                observer.slow(operation, state.query, args, took, protocol.database)
+                observer.slow(operation, state.query, args, took, asyncpg_sessions.now(protocol.session, protocol))
     except Exception:
         caught(_PLACE)
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
+from watchglass.instrumentation import asyncpg_sessions
+from watchglass.instrumentation.asyncpg_sessions import Session
 from watchglass.instrumentation.budget import note
 from watchglass.instrumentation.operations import Operation
 from watchglass.instrumentation.request import Request
@@ -31,7 +33,7 @@ class Observer(Protocol):
 
     def connected(self, connection: Any) -> None: ...
 
-    def slow(self, operation: Operation, query: str, values: Any, took: float, database: str | None) -> None: ...
+    def slow(self, operation: Operation, query: str, values: Any, took: float, session: Session) -> None: ...
 
 
 class Rounds:
@@ -42,8 +44,8 @@ class Rounds:
 
     capture_parameters: ClassVar[bool] = False
 
-    database: str | None = None
-    """The name of the connection's."""
+    session: Session = Session()
+    """The connection's, as it was opened."""
 
     request: Request | None = None
     """That whose statement was the last, until the connection is given back to its pool; see `backends`."""
@@ -154,7 +156,8 @@ class Execution:
         if not self.portal or error is not None or _is_exhausted(result):
             took = self.operation.ended(self.start, error, self.attributes)
             if took >= self.observer.slow_seconds:
-                self.observer.slow(self.operation, self.query, self.values, took, protocol.database)
+                session = asyncpg_sessions.now(protocol.session, protocol)
+                self.observer.slow(self.operation, self.query, self.values, took, session)
         else:
             if protocol.cursors is None:
                 protocol.cursors = {}
@@ -209,7 +212,7 @@ class Script:
             return
         took = self.operation.ended(self.start, error)
         if took >= self.observer.slow_seconds:
-            self.observer.slow(self.operation, self.query, (), took, protocol.database)
+            self.observer.slow(self.operation, self.query, (), took, asyncpg_sessions.now(protocol.session, protocol))
         if protocol.cursors and not protocol.is_in_transaction():
             protocol.end_cursors()
 

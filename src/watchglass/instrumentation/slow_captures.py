@@ -32,7 +32,10 @@ _MOST_ITEMS: Final = 10_000
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SlowStatement:
-    """One execution; `arguments` is None where they are not known. `at` is a reading of the clock."""
+    """One execution; `arguments` is None where they are not known. `at` is a reading of the clock.
+
+    `search_path` is its session's, None where it is not known to be another than the role's.
+    """
 
     fingerprint: str
     text: str
@@ -41,6 +44,7 @@ class SlowStatement:
     database: str | None
     trace_id: bytes | None
     at: float
+    search_path: str | None = None
 
     @property
     def shapes(self) -> list[str]:
@@ -63,7 +67,15 @@ class SlowCaptures:
         self._captured: OrderedDict[str, float] = OrderedDict()
         self._lately: deque[float] = deque(maxlen=PER_MINUTE)
 
-    def offer(self, text: str, shape: str | None, arguments: Any, seconds: float, database: str | None) -> None:
+    def offer(
+        self,
+        text: str,
+        shape: str | None,
+        arguments: Any,
+        seconds: float,
+        database: str | None,
+        search_path: str | None = None,
+    ) -> None:
         """A statement that took longer than the threshold; `shape` is its text without literals, where known."""
         if self._pid != os.getpid():
             self._fresh()
@@ -73,7 +85,7 @@ class SlowCaptures:
         now, request = self._clock(), current_request()
         fingerprint = of_statement(shape if shape is not None else sql_shape(text))
         trace_id = bytes.fromhex(request.trace_hex) if request is not None else None
-        statement = SlowStatement(fingerprint, text, given, seconds, database, trace_id, now)
+        statement = SlowStatement(fingerprint, text, given, seconds, database, trace_id, now, search_path)
         self._hold(statement)
         if self._may(fingerprint, now):
             self._waiting.append(statement)

@@ -19,6 +19,7 @@ from watchglass.instrumentation.slow_captures import SlowCaptures, SlowStatement
 from watchglass.redaction import sql_shape
 from watchglass.settings import Settings
 from watchglass.store.explain import SECONDS, Explained, Explainer
+from watchglass.store.explain_settings import NOT_FOUND, NOT_FOUND_WHY
 from watchglass.store.plans import KeptPlan, keep
 
 LOOK_SECONDS: Final = 1.0
@@ -113,7 +114,7 @@ async def explained_as_kept(
     text, arguments = statement.text, statement.arguments
     if search is not None:
         text, arguments = search.text, search.arguments(statement.arguments)
-    explained = await explainer.explain(text, arguments, analyze=analyze)
+    explained = await explainer.explain(text, arguments, analyze=analyze, search_path=statement.search_path)
     if explained.plan is None:
         return None, explained
     kept = KeptPlan.of(
@@ -137,7 +138,8 @@ def why_none(explained: Explained) -> str | None:
     if explained.sqlstate == _LOCKED:
         return LOCKED
     if explained.sqlstate is not None:
-        return f"PostgreSQL refused to plan it: SQLSTATE {explained.sqlstate}."
+        why = f" {NOT_FOUND_WHY}." if explained.sqlstate in NOT_FOUND else ""
+        return f"PostgreSQL refused to plan it: SQLSTATE {explained.sqlstate}.{why}"
     return explained.refusal
 
 

@@ -20,8 +20,8 @@ SELECT
     ) AS is_superuser;
 
 -- name: explain_path
--- What a role ($1) has as its search_path in this database, by its own settings or the database's, else $2; "$user" is
--- its own schema. https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html
+-- What a role ($1) has as its search_path in this database, by its own settings or the database's, else, or where its
+-- session has another ($3), $2; "$user" is its own schema. https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html
 SELECT CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::name)
     THEN regexp_replace(
         path, '(^|,)\s*"?\$user"?\s*(?=,|$)', '\1' || replace(quote_ident($1::text), '\', '\\'), 'g'
@@ -31,7 +31,7 @@ FROM coalesce(
     (
         SELECT substr(setting, length('search_path=') + 1)
         FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS setting
-        WHERE starts_with(setting, 'search_path=')
+        WHERE starts_with(setting, 'search_path=') AND NOT $3::boolean
             AND setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = $1::name))
             AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
         ORDER BY setrole <> 0 DESC, setdatabase <> 0 DESC
@@ -77,7 +77,8 @@ SELECT pg_catalog.pg_advisory_unlock_all();
 
 -- name: explain_reach
 -- What planning a text may reach through the relations and types whose names are among the words ($1) or, where they
--- need quotes, in the text ($2): views, partitions, policies, indexes, constraints, statistics, domains, ranges.
+-- need quotes, in the text ($2): views, partitions, policies, indexes, constraints, statistics, domains, ranges, and how
+-- their types are compared. At most $3.
 -- `dependency` is a function or an operator that is not PostgreSQL's own, or a foreign table; `definition` the text of
 -- what PostgreSQL's own functions may be in, of which it records nothing. The first oid of a user's object is 16384.
 WITH RECURSIVE reached (class, object) AS (
@@ -102,8 +103,30 @@ WITH RECURSIVE reached (class, object) AS (
             FROM pg_depend
             WHERE classid = reached.class AND objid = reached.object AND refobjid >= 16384
                 AND refclassid IN ('pg_class'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass,
-                    'pg_operator'::regclass)
+                    'pg_operator'::regclass, 'pg_opclass'::regclass)
                 AND reached.class NOT IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+            UNION ALL
+            SELECT 'pg_type'::regclass, reltype
+            FROM pg_class
+            WHERE oid = reached.object AND reltype >= 16384 AND reached.class = 'pg_class'::regclass
+            UNION ALL
+            SELECT 'pg_class'::regclass, typrelid
+            FROM pg_type
+            WHERE oid = reached.object AND typrelid >= 16384 AND reached.class = 'pg_type'::regclass
+            UNION ALL
+            SELECT 'pg_opclass'::regclass, oid
+            FROM pg_opclass
+            WHERE opcintype = reached.object AND reached.class = 'pg_type'::regclass
+            UNION ALL
+            SELECT 'pg_proc'::regclass, amproc
+            FROM pg_opclass
+            JOIN pg_amproc ON amprocfamily = opcfamily
+            WHERE pg_opclass.oid = reached.object AND amproc >= 16384 AND reached.class = 'pg_opclass'::regclass
+            UNION ALL
+            SELECT 'pg_operator'::regclass, amopopr
+            FROM pg_opclass
+            JOIN pg_amop ON amopfamily = opcfamily
+            WHERE pg_opclass.oid = reached.object AND amopopr >= 16384 AND reached.class = 'pg_opclass'::regclass
             UNION ALL
             SELECT 'pg_rewrite'::regclass, oid
             FROM pg_rewrite
@@ -151,13 +174,15 @@ FROM reached
 WHERE class IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_rewrite'::regclass, 'pg_policy'::regclass,
         'pg_constraint'::regclass)
     OR EXISTS (SELECT FROM pg_class WHERE class = 'pg_class'::regclass AND oid = object AND relkind = 'f')
-LIMIT 10000;
+LIMIT $3;
 
 -- name: explain_refused
 -- Functions that a text may call and must not: those whose names are among the words ($1) or, where they need quotes,
--- in the text ($2); those of operators in the text, or that its syntax implies ($3); those of casts; and those reached
--- otherwise ($4). Trusted are PostgreSQL's own, if they are not volatile or are harmless ($5), and not denied ($6); and
--- those that a superuser wrote for one of these extensions ($7). The rest is what users made, and may do anything.
+-- in the text ($2); those of operators in the text, or that its syntax implies ($3); those of casts, and by which values of
+-- PostgreSQL's own types are compared; and those reached otherwise ($4). Trusted are PostgreSQL's own, if they are not
+-- volatile or are harmless ($5), and not denied ($6); what it made for a range itself; and those that a superuser wrote
+-- for one of these extensions ($7), in C or so that no search_path makes them call another. The rest is what users made,
+-- and may do anything.
 WITH called AS (
         SELECT oid
         FROM pg_proc
@@ -175,6 +200,17 @@ WITH called AS (
         FROM pg_cast
         WHERE oid >= 16384 AND castfunc <> 0
     UNION
+        SELECT amproc
+        FROM pg_amproc
+        WHERE amproc >= 16384 AND (
+            amprocfamily < 16384
+            OR amprocfamily IN (
+                SELECT opcfamily
+                FROM pg_opclass JOIN pg_am ON pg_am.oid = opcmethod
+                WHERE opcdefault AND opcintype < 16384 AND amname IN ('btree', 'hash')
+            )
+        )
+    UNION
         SELECT unnest($4::oid[])
 )
 SELECT proname::text AS name, pg_proc.oid < 16384 AS is_builtin
@@ -183,6 +219,10 @@ JOIN pg_proc USING (oid)
 WHERE prokind <> 'p'
     AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
     AND NOT 'internal'::regtype = ANY (proargtypes)
+    AND NOT (
+        prolang = (SELECT oid FROM pg_language WHERE lanname = 'internal')
+        AND prosrc ~ '^(multi)?range_constructor[0-9]$'
+    )
     AND CASE
         WHEN proname = ANY ($6::text[]) THEN true
         WHEN pg_proc.oid < 16384 THEN provolatile = 'v' AND proname <> ALL ($5::text[])
@@ -194,7 +234,10 @@ WHERE prokind <> 'p'
                 AND deptype = 'e' AND extname = ANY ($7::text[])
                 AND (
                     prolang IN (SELECT oid FROM pg_language WHERE lanname IN ('c', 'internal'))
-                    OR (SELECT rolsuper FROM pg_roles WHERE pg_roles.oid = proowner)
+                    OR (SELECT rolsuper FROM pg_roles WHERE pg_roles.oid = proowner) AND (
+                        extname = 'citext' OR prosqlbody IS NOT NULL
+                        OR EXISTS (SELECT FROM unnest(proconfig) AS set_ WHERE starts_with(set_, 'search_path='))
+                    )
                 )
         )
     END

@@ -20,6 +20,7 @@ from watchglass.errors import DatabaseUnavailable
 from watchglass.store import relations
 from watchglass.store.database import Database
 from watchglass.store.explain import Explained, Explainer, How
+from watchglass.store.explain_settings import NOT_FOUND, NOT_FOUND_WHY
 from watchglass.store.hypothetical import verify
 
 NOT_READ = "No advice is given on it: it is not a statement that looks for rows, or the parser does not understand it."
@@ -115,4 +116,6 @@ def _written_too(advice: Advice, search: Search) -> Advice:
 
 
 def _why(explained: Explained) -> str:
-    return explained.refusal.rstrip(".") if explained.refusal else f"SQLSTATE {explained.sqlstate}"
+    if explained.refusal:
+        return explained.refusal.rstrip(".")
+    return f"SQLSTATE {explained.sqlstate}" + (f". {NOT_FOUND_WHY}" if explained.sqlstate in NOT_FOUND else "")

@@ -23,6 +23,7 @@ from watchglass.analysis import explainable
 from watchglass.errors import DatabaseUnavailable
 from watchglass.guard import as_own_work
 from watchglass.store.connection import address_of, close, connect
+from watchglass.store.explain_settings import Session, settings_of
 from watchglass.store.explain_trust import refused_names
 
 if TYPE_CHECKING:
@@ -85,8 +86,11 @@ class Explainer:
         analyze: bool = False,
         seconds: float = SECONDS,
         around: Around | None = None,
+        search_path: str | None = None,
     ) -> Explained:
         """Plan the text with these arguments; without them, or where they cannot be sent, for any.
+
+        `search_path` is that of the session which sent it, where it is not its role's.
 
         With `analyze` it is run, and rolled back. `around` is entered on the connection while it is planned. Raises
         `DatabaseUnavailable`, and `ExtraMissing` without a parser.
@@ -99,7 +103,8 @@ class Explainer:
             return Explained(how, refusal=why)
         with as_own_work():
             async with self._lock, self._connected() as connection:
-                return await _explain(connection, text, arguments, how, seconds, around, self._plans_as)
+                as_sent = Session(self._plans_as, search_path)
+                return await _explain(connection, text, arguments, how, seconds, around, as_sent)
 
     def _why_not(self, text: str, arguments: Sequence[Any] | None, needed: int, analyze: bool) -> str | None:
         if analyze and not self.may_analyze:
@@ -130,7 +135,7 @@ async def _explain(
     how: How,
     seconds: float,
     around: Around | None,
-    plans_as: str,
+    as_sent: Session,
 ) -> Explained:
     """All in one transaction, so that it is one server connection behind pgbouncer."""
     watchdog = asyncio.get_running_loop().call_later(seconds + 2.0, connection.terminate)
@@ -148,7 +153,7 @@ async def _explain(
             if refused is not None:
                 return Explained(how, refusal=refused, server_version=version)
             try:
-                settings = await _settings(connection, row, plans_as)
+                settings = await settings_of(connection, row, as_sent)
                 async with around(connection) if around else nullcontext():
                     await connection.execute(queries["explain_as_applied"], list(settings), list(settings.values()))
                     how, plan = await _plan(connection, text, arguments, how)
@@ -161,19 +166,6 @@ async def _explain(
         return Explained(how, sqlstate=error.sqlstate, server_version=version)
     finally:
         watchdog.cancel()
-
-
-async def _settings(connection: Connection, bounds: asyncpg.Record, plans_as: str) -> dict[str, str]:
-    """What plans depend on, as the application has it: its role's, but for a path that this connection's URL names."""
-    own = {"search_path": str(bounds["search_path"]), "jit": str(bounds["jit"])}
-    if not plans_as:
-        return own
-    queries = sql.load("explain")
-    of_role = {row["name"]: row["value"] for row in await connection.fetch(queries["explain_settings"], plans_as)}
-    if bounds["path_source"] == "client":
-        return own | of_role
-    path = await connection.fetchval(queries["explain_path"], plans_as, own["search_path"])
-    return own | of_role | {"search_path": str(path)}
 
 
 @asynccontextmanager
