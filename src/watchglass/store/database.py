@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 QUESTION_SECONDS = 5.0
 
-CONNECT_SECONDS, BEGIN_SECONDS = 2.0, 1.0
+CONNECT_SECONDS, BEGIN_SECONDS = 3.0, 1.0
 """For how long a connection is waited for, and for the first word on one that was open before another is opened."""
 
 T = TypeVar("T")
