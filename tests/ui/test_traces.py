@@ -135,7 +135,7 @@ async def test_a_row_says_why_it_is_here(write: Write, part: Part, now: float) -
 
 
 def _clock(at: float) -> str:
-    return format.moment(at).replace("Z", ".000000Z")
+    return format.moment(at).replace("T", " ").replace("Z", " UTC")
 
 
 async def test_the_address_chooses(write: Write, part: Part, now: float) -> None:
