@@ -52,4 +52,4 @@ def _use(protocol: Any) -> Use | None:
         return None
     if (request is None or request.closed) and not protocol.is_in_transaction():
         return None
-    return Use(protocol.get_server_pid(), protocol.database or "", connected, request)
+    return Use(protocol.get_server_pid(), protocol.session.database or "", connected, request)
