@@ -149,6 +149,19 @@ async def test_a_tables_own_threshold_counts(context: Made, own_url: str) -> Non
     assert "15 times the 100 at which autovacuum begins" in found["sentence"]
 
 
+async def test_dead_rows_of_a_small_table_that_autovacuum_will_come_for_are_no_alarm(
+    context: Made, own_url: str
+) -> None:
+    make_orders(own_url)
+    execute(own_url, "ALTER TABLE orders RESET (autovacuum_enabled)")
+    async with asking(context, own_url) as ask, session(own_url) as idle:
+        await idle.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        await idle.fetch("SELECT FROM orders LIMIT 1")  # keeps them, if autovacuum comes before the question
+        execute(own_url, "DELETE FROM orders WHERE id <= 15000")
+        found = await until_said(ask, "dead_tuples", "attention")
+    assert "15,000 dead rows beside 5,000 live ones" in found["sentence"]
+
+
 async def test_an_idle_transaction_that_keeps_dead_rows_is_named_until_it_ends(context: Made, own_url: str) -> None:
     make_orders(own_url)
     async with asking(context, own_url) as ask, session(own_url) as idle:

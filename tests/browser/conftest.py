@@ -88,8 +88,8 @@ def build(store_url: str) -> FastAPI:
         return len(lines)
 
     @app.get("/slow")
-    async def slow() -> dict[str, bool]:
-        await asyncio.sleep(0.4)
+    async def slow(seconds: float = 0.4) -> dict[str, bool]:
+        await asyncio.sleep(seconds)
         return {"slow": True}
 
     return app

@@ -61,14 +61,15 @@ async def test_p95_rises_after_slow_requests(shop: Shop, opened: Open) -> None:
     page = await opened(shop, "?range=15m")
     await page.wait_for_selector(f"{P95} data")
     before = await value(page.locator(P95))
-    assert 0 < before < 0.4
-    await shop.ask("/slow", 60)  # type: ignore[attr-defined]
+    assert before > 0
+    await shop.ask(f"/slow?seconds={before + 1}", 60)  # type: ignore[attr-defined]
     await page.wait_for_function(
-        "limit => Number(document.querySelector('#tile_api-p95 data')?.value) > limit", arg=0.39, timeout=20_000
+        "limit => Number(document.querySelector('#tile_api-p95 data')?.value) > limit",
+        arg=before + 0.97,
+        timeout=20_000,
     )
-    assert await value(page.locator(P95)) == pytest.approx(0.4, rel=0.2)
     row = page.locator("#endpoints tbody tr", has_text="/slow").first
-    await expect(row).to_contain_text("ms")
+    await expect(row).to_contain_text(re.compile(r"\d\ss\b"))
 
 
 async def test_a_range_is_chosen_in_place_and_back_undoes_it(shop: Shop, history: None, opened: Open) -> None:

@@ -16,6 +16,8 @@ from watchglass.store import postgresql_health as store
 LATE, TOO_LATE = 2.0, 10.0
 """How many times the number at which autovacuum begins; it looks once a minute, so that a little more is nothing."""
 
+SMALL: Final = 16 * 1024 * 1024
+"""Bytes of a table up to which dead rows that autovacuum will come for are nothing to get up for at night."""
 
 OF_TABLES: Final[Columns] = (
     ("table", "Table", None),
@@ -56,9 +58,12 @@ def state_of_table(on: Examination, one: DeadTuples) -> State:
     """By how far it is beyond the number at which autovacuum begins, and whether autovacuum comes at all."""
     if one.dead < LEAST_DEAD or one.over < 1:
         return "good"
-    if not (one.enabled and on.server.autovacuum) or one.over >= LATE:
-        return "bad" if one.dead > one.live or one.over >= TOO_LATE else "attention"
-    return "good"
+    comes = one.enabled and on.server.autovacuum
+    if comes and one.over < LATE:
+        return "good"
+    if comes and one.bytes <= SMALL:
+        return "attention"
+    return "bad" if one.dead > one.live or one.over >= TOO_LATE else "attention"
 
 
 def _about_tables(on: Examination, concerned: Sequence[DeadTuples], kept: Kept, found: Sequence[DeadTuples]) -> str:
