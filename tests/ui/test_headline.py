@@ -25,6 +25,7 @@ LOCKED = Pressing(what="locks", sentence="2 sessions wait", pid=42, seconds=2.0)
 LONG_LOCKED = LOCKED.model_copy(update={"seconds": 9.0})
 CROWDED = Pressing(what="connections", sentence="80 of 97 connections are used", share=0.82)
 FULL = CROWDED.model_copy(update={"share": 0.97})
+POOL = Pressing(what="pool", sentence="16 requests wait for a connection", waiting=16)
 AWAY = Pressing(what="away", sentence="PostgreSQL at db:5432/shop does not answer")
 STORED = "Telemetry is not being stored."
 
@@ -91,6 +92,12 @@ async def test_connections_have_the_limits_of_the_tile(context: Context, process
 
 async def test_a_database_that_is_away_comes_first(context: Context, process: Process) -> None:
     assert links(await view(context, process, [AWAY], STORED))[:3] == ["postgresql#now", "", "#tile_api-errors"]
+
+
+async def test_a_pool_that_is_used_up_comes_before_the_errors_it_makes(context: Context, process: Process) -> None:
+    found = await view(context, process, [POOL])
+    assert (found.level, found.sentence) == ("critical", "16 requests wait for a connection")
+    assert links(found)[:2] == ["postgresql#pools", "#tile_api-errors"]
 
 
 async def test_old_figures_are_said_to_be_old_before_them(context: Context, process: Process) -> None:

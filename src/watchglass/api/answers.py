@@ -169,14 +169,16 @@ class Pressing(Model):
 
     Of `locks`, all held by one session that waits for nobody: `pid` is its process (0: a prepared transaction),
     `seconds` for how long the longest of those behind it has waited. Of `connections`: `share` of those there may be.
+    `pool`: one of the service's is used up, and `waiting` requests wait for its connections.
     `away`: the service's database cannot be used.
     """
 
-    what: Literal["locks", "connections", "away"]
+    what: Literal["locks", "pool", "connections", "away"]
     sentence: str
     pid: int | None = None
     seconds: float | None = None
     share: float | None = None
+    waiting: int | None = None
 
 
 class SummaryAnswer(Model):

@@ -1,4 +1,4 @@
-"""What of the service's PostgreSQL is in the way of requests now: locks that are waited for, connections used up.
+"""What between the service and its PostgreSQL is in the way of requests now: locks, and connections used up.
 
 The first look is one cheap statement. Only where somebody waits is it asked who for whom, as PostgreSQL's page asks.
 """
@@ -13,6 +13,7 @@ from watchglass.api.activity import activity, asked_of
 from watchglass.api.activity_answers import LockNode, Session
 from watchglass.api.answers import Pressing
 from watchglass.api.context import Context
+from watchglass.api.pressing_pools import of_pools
 from watchglass.errors import DatabaseNotConfigured, DatabaseUnavailable, WatchglassError
 from watchglass.store.pressing import Pressure, pressure
 
@@ -38,7 +39,7 @@ async def pressing(context: Context) -> list[Pressing]:
     except DatabaseUnavailable as error:
         return [Pressing(what="away", sentence=error.plainly.rstrip("."))]
     locks = (await activity(context)).locks if found.waiting else []
-    return [*_of_locks(locks), *_of_connections(found)]
+    return [*_of_locks(locks), *await of_pools(context), *_of_connections(found)]
 
 
 async def known(context: Context) -> list[Pressing] | None:

@@ -75,6 +75,8 @@ def _pressing(one: Pressing) -> Evidence | None:
     if one.what == "locks":
         level: Level = "critical" if (one.seconds or 0.0) >= WAITS_LONG else "warning"
         return Evidence(level, one.sentence, f"postgresql#lock-{one.pid}")
+    if one.what == "pool":
+        return Evidence("critical", one.sentence, "postgresql#pools")
     over = next((level for level, limit in RULES[_CONNECTIONS].levels if limit and (one.share or 0.0) > limit), None)
     return Evidence(over, one.sentence, "postgresql#connections") if over else None
 
