@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from watchglass.api.admins import Admins
 from watchglass.api.context import Authorize, Context
+from watchglass.api.invitation import invite
 from watchglass.api.serving import OwnLoop
 from watchglass.api.sessions import Sessions
 from watchglass.exporters import prometheus
@@ -50,6 +51,11 @@ class Front:
         self.sessions = Sessions(self.context)
         self.answer = self.own_loop.bridge(self._page)
         self._built: Answer | None = None
+
+    async def open(self) -> None:
+        """Say how to log in, and know who did: the store may be away when somebody comes to this process."""
+        await invite(self.context)
+        await self.sessions.refresh()
 
     def timing(self) -> ServerTiming | None:
         """Who is told the timing of the service's own responses: nobody where the service itself decides who sees."""

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from watchglass import guard, redaction, termination
 from watchglass.api import paths
 from watchglass.api.context import Authorize
-from watchglass.api.invitation import invite
 from watchglass.errors import AlreadyObserving
 from watchglass.evidence import Evidence
 from watchglass.exporters.exports import Exports, instance_of
@@ -169,7 +168,7 @@ class House:
         self.exports.start()
         self.worker.start()
         atexit.register(self._end)
-        self.own_loop.run(invite(self.context))
+        self.own_loop.run(self.front.open())
 
     async def shut_down(self) -> None:
         """Write what is left and end, once the last application that serves has shut down; its loop is not blocked."""
