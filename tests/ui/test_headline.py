@@ -26,6 +26,7 @@ LONG_LOCKED = LOCKED.model_copy(update={"seconds": 9.0})
 CROWDED = Pressing(what="connections", sentence="80 of 97 connections are used", share=0.82)
 FULL = CROWDED.model_copy(update={"share": 0.97})
 POOL = Pressing(what="pool", sentence="16 requests wait for a connection", waiting=16)
+REDIS = Pressing(what="redis", sentence="Redis at cache:6379 cannot be used")
 AWAY = Pressing(what="away", sentence="PostgreSQL at db:5432/shop does not answer")
 STORED = "Telemetry is not being stored."
 
@@ -98,6 +99,12 @@ async def test_a_pool_that_is_used_up_comes_before_the_errors_it_makes(context: 
     found = await view(context, process, [POOL])
     assert (found.level, found.sentence) == ("critical", "16 requests wait for a connection")
     assert links(found)[:2] == ["postgresql#pools", "#tile_api-errors"]
+
+
+async def test_a_redis_that_does_not_answer_comes_before_the_errors_it_makes(
+    context: Context, process: Process
+) -> None:
+    assert links(await view(context, process, [REDIS]))[:2] == ["#setup", "#tile_api-errors"]
 
 
 async def test_old_figures_are_said_to_be_old_before_them(context: Context, process: Process) -> None:

@@ -170,10 +170,10 @@ class Pressing(Model):
     Of `locks`, all held by one session that waits for nobody: `pid` is its process (0: a prepared transaction),
     `seconds` for how long the longest of those behind it has waited. Of `connections`: `share` of those there may be.
     `pool`: one of the service's is used up, and `waiting` requests wait for its connections.
-    `away`: the service's database cannot be used.
+    `away`: the service's database cannot be used. `redis`: its Redis does not answer.
     """
 
-    what: Literal["locks", "pool", "connections", "away"]
+    what: Literal["locks", "pool", "connections", "away", "redis"]
     sentence: str
     pid: int | None = None
     seconds: float | None = None
@@ -184,8 +184,8 @@ class Pressing(Model):
 class SummaryAnswer(Model):
     """Every tile of the page by the card's name.
 
-    `pressing` is what of PostgreSQL is in the requests' way now, None where that is not known. Of a window of the past
-    it is not asked.
+    `pressing` is what of PostgreSQL and Redis is in the requests' way now, None where that is not known. Of a window of
+    the past it is not asked.
     """
 
     window: TimeWindow

@@ -1,10 +1,11 @@
-"""What between the service and its PostgreSQL is in the way of requests now: locks, and connections used up.
+"""What is in the way of requests now, of PostgreSQL and Redis: locks, connections used up, and who does not answer.
 
 The first look is one cheap statement. Only where somebody waits is it asked who for whom, as PostgreSQL's page asks.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,6 +15,7 @@ from watchglass.api.activity_answers import LockNode, Session
 from watchglass.api.answers import Pressing
 from watchglass.api.context import Context
 from watchglass.api.pressing_pools import of_pools
+from watchglass.api.pressing_redis import of_redis
 from watchglass.errors import DatabaseNotConfigured, DatabaseUnavailable, WatchglassError
 from watchglass.store.pressing import Pressure, pressure
 
@@ -30,8 +32,21 @@ _DOES: Final = {
 }
 
 
-async def pressing(context: Context) -> list[Pressing]:
-    """What presses, those first that hold up the most; nothing without a database. Raises where that is not known."""
+async def known(context: Context) -> list[Pressing] | None:
+    """What presses, those first that hold up the most; None where PostgreSQL does not say and Redis is well."""
+    of_database, redis = await asyncio.gather(_known_of_database(context), of_redis(context))
+    return [*(of_database or []), *redis] if redis else of_database
+
+
+async def _known_of_database(context: Context) -> list[Pressing] | None:
+    try:
+        return await _of_database(context)
+    except WatchglassError:
+        return None
+
+
+async def _of_database(context: Context) -> list[Pressing]:
+    """Nothing without a database. Raises where it does not say."""
     try:
         _, found = await asked_of(context, lambda database: pressure(database, WAITED))
     except DatabaseNotConfigured:
@@ -40,14 +55,6 @@ async def pressing(context: Context) -> list[Pressing]:
         return [Pressing(what="away", sentence=error.plainly.rstrip("."))]
     locks = (await activity(context)).locks if found.waiting else []
     return [*_of_locks(locks), *await of_pools(context), *_of_connections(found)]
-
-
-async def known(context: Context) -> list[Pressing] | None:
-    """The same; None where it is not known."""
-    try:
-        return await pressing(context)
-    except WatchglassError:
-        return None
 
 
 def _of_locks(roots: list[LockNode]) -> Iterator[Pressing]:

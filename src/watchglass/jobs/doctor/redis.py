@@ -11,6 +11,7 @@ from watchglass.jobs.doctor.findings import Finding
 from watchglass.settings import Settings
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
     from redis.exceptions import RedisError
 
 SUBJECT = "Redis"
@@ -34,15 +35,26 @@ async def findings(settings: Settings) -> list[Finding]:
 
 async def read_info(url: str) -> Mapping[str, Any]:
     """What INFO says, on a connection of its own. Raises `RedisError`, `OSError` or `ValueError`."""
+    async with _client(url, _SECONDS) as client:
+        info: Mapping[str, Any] = await client.info()
+        return info
+
+
+async def ping(url: str, seconds: float) -> None:
+    """Have it answer once, within so long. Raises as `read_info` does."""
+    async with _client(url, seconds) as client:
+        await client.ping()
+
+
+def _client(url: str, seconds: float) -> Redis:
+    """One that does not try again."""
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
     spelled = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
     once = Retry(NoBackoff(), 0)
-    async with Redis.from_url(spelled, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=once) as client:
-        info: Mapping[str, Any] = await client.info()
-        return info
+    return Redis.from_url(spelled, socket_timeout=seconds, socket_connect_timeout=seconds, retry=once)
 
 
 def _state(info: Mapping[str, Any], address: str) -> Iterator[Finding]:
@@ -93,6 +105,10 @@ def reason_of(url: str, error: Exception) -> tuple[str, str]:
         return f"the host name {urlsplit(url).hostname} is unknown", "Correct the host in REDIS_URL."
     if "refused" in said or "111" in said:
         return "nothing listens there", "Start Redis there, or correct host and port in REDIS_URL."
+    if "max number of clients" in said:
+        return "all its connections are taken", "Look who does not close them (CLIENT LIST), or raise maxclients."
+    if "LOADING" in said:
+        return "it is loading its data", "Wait until it has."
     if isinstance(error, ValueError):
         return "its URL is not understood", "Set REDIS_URL to redis://user:password@host:port/0."
     return f"no answer ({type(error).__name__})", "Look whether Redis is well there, or correct REDIS_URL."

@@ -48,7 +48,7 @@ class Headline:
 
 
 def view(tiles: Sequence[TileView], problem: str | None = None, pressing: Sequence[Pressing] | None = ()) -> Headline:
-    """What is in the requests' way in PostgreSQL explains their figures, and comes before them; None: it is not known.
+    """What is in the requests' way now explains their figures, and comes before them; None: it is not known.
 
     `problem` is what keeps telemetry from being stored: the figures are old then, and come after it.
     """
@@ -77,6 +77,8 @@ def _pressing(one: Pressing) -> Evidence | None:
         return Evidence(level, one.sentence, f"postgresql#lock-{one.pid}")
     if one.what == "pool":
         return Evidence("critical", one.sentence, "postgresql#pools")
+    if one.what == "redis":
+        return Evidence("critical", one.sentence, "#setup")
     over = next((level for level, limit in RULES[_CONNECTIONS].levels if limit and (one.share or 0.0) > limit), None)
     return Evidence(over, one.sentence, "postgresql#connections") if over else None
 
