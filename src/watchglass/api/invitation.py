@@ -26,7 +26,7 @@ async def invite(context: Context) -> None:
         if context.authorize is None and await _is_wanted(context):
             token = await context.tokens.new()
             link = f"{address(context)}{context.settings.path_prefix}{paths.LOGIN}?token={quote(token.text)}"
-            trouble = f" {token.trouble}" if token.trouble else ""
+            trouble = f"\nWatchglass: {token.trouble}" if token.trouble else ""
             print(f"Watchglass: log in once with {link}{trouble}", file=sys.stderr, flush=True)
 
 

@@ -21,7 +21,7 @@ from watchglass.meters import (
 NAME, STATE, INSTANCE = "db.client.connection.pool.name", "db.client.connection.state", "service.instance.id"
 
 RECENT = 60.0
-"""Seconds before the end of the window in which a process has to have said how full its pools are."""
+"""Seconds before the end of a window that are recent."""
 
 Key = tuple[str, str]
 """The pool's name and the process."""
@@ -72,10 +72,10 @@ def _urgency(pool: Pool) -> tuple[float, ...]:
 
 
 def _recent(asked: Asked) -> Window:
-    """The end of the window: as short as the newest flush of each process allows."""
+    """The end of the window, as short as the newest flush of each process allows: one that has ended has no pools."""
     end, settings = asked.window.end, asked.context.settings
     finest = resolution(end - RECENT, asked.now, settings.kept)
-    return Window(end - max(RECENT, 3 * settings.flush_interval, finest), end)
+    return Window(end - max(3 * settings.flush_interval, 2 * finest), end)
 
 
 async def _newest(asked: Asked, window: Window, meter: Meter, state: str | None = None) -> dict[Key, int]:
