@@ -10,6 +10,7 @@ import pytest
 
 from support.databases import execute
 from watchglass.analysis.index_advice import Advice
+from watchglass.analysis.index_sizes import Size
 from watchglass.jobs import advice
 from watchglass.jobs.advice import AdviceWatch
 from watchglass.settings import Settings
@@ -21,7 +22,7 @@ TEXT = "SELECT * FROM orders WHERE lower(code) = $1"
 ADVISED = Advice(
     *("public.orders", "btree", ("lower(code)",), ("lower(code)",)),
     *("CREATE INDEX CONCURRENTLY ON public.orders (lower(code))", "CREATE INDEX ON public.orders (lower(code))"),
-    *("All pages are read.", 2363.0, 1.2, 8192, "Each INSERT writes to it."),
+    *("All pages are read.", 2363.0, 1.2, Size(8192, 8192), "Each INSERT writes to it."),
 )
 
 
