@@ -143,7 +143,8 @@ class House:
             timing=self.front.timing(),
             failed=LoggingInstrumentor().failed,
         )
-        self.contrib.enter(app)
+        with guard.protected("contrib"):  # its oldest packages refuse an application that has begun to serve
+            self.contrib.enter(app)
         entered: App = enter(app, observer, inside=inside)
         self._apps.append(entered)
         return entered

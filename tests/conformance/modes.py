@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from importlib.metadata import version
 from typing import Any
 
 import fastapi
@@ -19,6 +20,9 @@ from opentelemetry.trace import SpanKind
 from watchglass.instrumentation.contrib_packages import ContribPackages
 from watchglass.instrumentation.native import Native
 from watchglass.instrumentation.recorder import Recorder
+
+OLD_CONTRIB = version("opentelemetry-instrumentation") == "0.49b0"
+"""The oldest that is allowed sees a pool's own statements and suppressed ones, and none that are prepared."""
 
 
 class Mode:

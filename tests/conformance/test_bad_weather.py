@@ -14,6 +14,7 @@ from conformance.breaking import broken_inside, raising, replace
 from conformance.modes import ExportingContribSpans, Mode, OwnTelemetry, Plain
 from conformance.weather import MODULES, Weather, functions
 from watchglass import guard
+from watchglass.instrumentation.asyncpg_protocol import KINDS
 from watchglass.instrumentation.native import Native
 
 # Where the guard itself stands: what raises inside of these is caught there.
@@ -37,6 +38,7 @@ PASSES = {
     "contrib_spans.ChildTracer.start_as_current_span", "exchange.Exchange.receive",
     "outbound.Listener._on_ending", "outbound.Listener.on_start",
 }  # fmt: skip
+PASSES |= {f"asyncpg_protocol.WatchedProtocol.{name}" for name in KINDS}
 SPANS = ("contrib.SharedSpan.", "contrib_spans.ChildSpan.")
 # In which mode which modules are tried: all of them in the plain one, else what runs in no other.
 OF_PROVIDERS = ("contrib", "providers.", "outbound.", "adopted.")
