@@ -161,3 +161,16 @@ async def test_closing_a_broken_connection_is_no_error(database_url: str) -> Non
     await close(connection)
     await other.close()
     assert connection.is_closed()
+
+
+async def test_the_server_ends_a_transaction_whose_client_is_frozen(store_url: str) -> None:
+    """Whatever the host has its role bounded by: what was locked is free a second after the transaction's own limit."""
+    execute(store_url, "CREATE TABLE work (id integer)")
+    frozen = await connect(store_url)
+    await frozen.execute("SET idle_in_transaction_session_timeout = 0")
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        async with transaction(frozen, seconds=0.5):
+            await frozen.execute("LOCK TABLE work")
+            # It holds up the event loop, and with it the transaction's own watchdog.
+            execute(store_url, "SET lock_timeout = '60s'", "ALTER TABLE work ADD COLUMN at integer")
+            await frozen.fetch("SELECT 1")

@@ -9,6 +9,10 @@ SELECT
     set_config('work_mem', '32MB', true),
     set_config('jit', 'off', true),
     set_config('max_parallel_workers_per_gather', '0', true),
+    -- The clock of a host's own limit runs since BEGIN: it is stopped, and then set anew.
+    CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL THEN
+        set_config('transaction_timeout', '0', true)
+    END,
     CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL THEN
         set_config('transaction_timeout', $3::text, true)
     END;
