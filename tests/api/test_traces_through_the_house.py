@@ -103,8 +103,9 @@ async def check(client: httpx.AsyncClient) -> None:
     assert len(statements) == 6 and all(span["similar"] == 6 for span in statements)
     [lookup] = [span for span in spans if span["redis"]]
     assert (lookup["redis"], lookup["cache_type"], lookup["cache_hit"]) == ("GET price:*", "price", False)
-    assert [line["message"].startswith("Priced the basket of") for line in trace["logs"]] == [True]
-    assert trace["logs"][0]["span_id"] == spans[0]["span_id"]
+    # On a busy machine the trace may tell of a blocked event loop too.
+    [line] = [line for line in trace["logs"] if line["message"].startswith("Priced the basket of")]
+    assert line["span_id"] == spans[0]["span_id"]
     by_statement = await get(TRACES, statement=statements[0]["fingerprint"], limit=200)
     assert trace["trace_id"] in {one["trace_id"] for one in by_statement["traces"]}
     everything = await get(TRACES, endpoint_id=endpoint, limit=200)
