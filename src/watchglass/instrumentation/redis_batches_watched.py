@@ -1,4 +1,4 @@
-"""A client's method that executes a pipeline, watched; written out as `redis_commands_watched` is for one command."""
+"""A client's method that executes a pipeline, watched, without an object for each."""
 
 from __future__ import annotations
 
@@ -14,32 +14,24 @@ from watchglass.instrumentation.redis_observer import Batch, RedisObserver
 _PLACE = "instrumentation.redis"
 
 
+Sent = tuple[Batch, Sequence[Arguments], float]
+"""A pipeline that was sent, its commands, and when."""
+
+
 def async_batch(observer: RedisObserver, method: Method) -> Method:
     """The coroutine function, its duration and outcome told to the observer."""
-    clock = observer.clock
 
     @functools.wraps(method)
     async def watched(client: Any, *args: Any, **options: Any) -> Any:
         if own_work.get() or not observer.active:
             return await method(client, *args, **options)
-        sent: Batch | None = None
-        stack: Sequence[Arguments] = ()
-        start = 0.0
-        try:
-            if stack := stack_of(client):
-                sent, start = observer.batch(stack, is_transaction(client)), clock()
-        except Exception:
-            caught(_PLACE)
+        sent = _begun(observer, client)
         try:
             answers = await method(client, *args, **options)
         except BaseException as error:
-            _failed(observer, sent, start, error)
+            _failed(observer, sent, error)
             raise
-        try:
-            if sent is not None:
-                observer.batch_answered(sent, start, stack, answers)
-        except Exception:
-            caught(_PLACE)
+        _answered(observer, sent, answers)
         return answers
 
     return watched
@@ -47,30 +39,18 @@ def async_batch(observer: RedisObserver, method: Method) -> Method:
 
 def batch(observer: RedisObserver, method: Method) -> Method:
     """The same of a function."""
-    clock = observer.clock
 
     @functools.wraps(method)
     def watched(client: Any, *args: Any, **options: Any) -> Any:
         if own_work.get() or not observer.active:
             return method(client, *args, **options)
-        sent: Batch | None = None
-        stack: Sequence[Arguments] = ()
-        start = 0.0
-        try:
-            if stack := stack_of(client):
-                sent, start = observer.batch(stack, is_transaction(client)), clock()
-        except Exception:
-            caught(_PLACE)
+        sent = _begun(observer, client)
         try:
             answers = method(client, *args, **options)
         except BaseException as error:
-            _failed(observer, sent, start, error)
+            _failed(observer, sent, error)
             raise
-        try:
-            if sent is not None:
-                observer.batch_answered(sent, start, stack, answers)
-        except Exception:
-            caught(_PLACE)
+        _answered(observer, sent, answers)
         return answers
 
     return watched
@@ -95,9 +75,28 @@ def is_transaction(pipeline: Any) -> bool:
     )
 
 
-def _failed(observer: RedisObserver, sent: Batch | None, start: float, error: BaseException) -> None:
+def _begun(observer: RedisObserver, client: Any) -> Sent | None:
+    try:
+        if stack := stack_of(client):
+            return observer.batch(stack, is_transaction(client)), stack, observer.clock()
+    except Exception:
+        caught(_PLACE)
+    return None
+
+
+def _answered(observer: RedisObserver, sent: Sent | None, answers: Any) -> None:
     try:
         if sent is not None:
-            observer.batch_failed(sent, start, error)
+            known, stack, start = sent
+            observer.batch_answered(known, start, stack, answers)
+    except Exception:
+        caught(_PLACE)
+
+
+def _failed(observer: RedisObserver, sent: Sent | None, error: BaseException) -> None:
+    try:
+        if sent is not None:
+            known, _, start = sent
+            observer.batch_failed(known, start, error)
     except Exception:
         caught(_PLACE)
