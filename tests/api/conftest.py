@@ -10,6 +10,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from support.databases import execute
+from support.locking import TABLE
 from support.past import Process, browser, log_in
 from watchglass.api.app import create_app
 from watchglass.api.context import Context
@@ -37,6 +39,13 @@ async def process(store_url: str) -> AsyncIterator[Callable[..., Process]]:
     yield make
     for one in made:
         await one.close()
+
+
+@pytest.fixture
+def shop(store_url: str) -> str:
+    """The URL of a shop's database, in which its telemetry is too."""
+    execute(store_url, *TABLE)
+    return store_url
 
 
 @pytest_asyncio.fixture

@@ -26,13 +26,6 @@ from watchglass.store.migrations import migrate
 
 
 @pytest.fixture
-def shop(store_url: str) -> str:
-    """The URL of a shop's database, in which its telemetry is too."""
-    execute(store_url, *TABLE)
-    return store_url
-
-
-@pytest.fixture
 def service(shop: str, tmp_path: Path) -> Iterator[Service]:
     with Service(shop, tmp_path, app=APP) as service:
         yield service

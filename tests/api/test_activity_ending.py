@@ -13,17 +13,10 @@ import pytest
 import pytest_asyncio
 
 from support.databases import execute, fresh_database
-from support.locking import NOW, TABLE, Answer, asking, audited, end, named, session, until
+from support.locking import NOW, Answer, asking, audited, end, named, session, until
 from watchglass.demo.servers import PostgreSQL
 from watchglass.store import activity as store
 from watchglass.store.database import Database
-
-
-@pytest.fixture
-def shop(store_url: str) -> str:
-    """The URL of a shop's database, in which its telemetry is too."""
-    execute(store_url, *TABLE)
-    return store_url
 
 
 @pytest_asyncio.fixture

@@ -15,8 +15,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from support.databases import execute
-from support.locking import APP, SECONDS, TABLE, asking, requests, session
+from support.locking import APP, SECONDS, asking, requests, session
 from support.service import Service
 from watchglass.api.context import Context
 from watchglass.api.pressing import known
@@ -27,13 +26,6 @@ from watchglass.store.migrations import migrate
 SUMMARY = "/api/monitoring/advanced/summary"
 
 Answer = dict[str, Any]
-
-
-@pytest.fixture
-def shop(store_url: str) -> str:
-    """The URL of a shop's database, in which its telemetry is too."""
-    execute(store_url, *TABLE)
-    return store_url
 
 
 @pytest_asyncio.fixture

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -18,7 +19,10 @@ from playwright.async_api import Page
 from pydantic import BaseModel
 
 import watchglass
+from support.databases import execute
+from support.locking import APP, TABLE
 from support.past import Process, request
+from support.service import Service
 from watchglass import meters
 from watchglass.instrumentation.recorder import Recorder
 from watchglass.settings import Settings
@@ -93,6 +97,20 @@ def build(store_url: str) -> FastAPI:
         return {"slow": True}
 
     return app
+
+
+@pytest.fixture
+def dsn(store_url: str) -> str:
+    """The shop's database, in which its telemetry is too."""
+    execute(store_url, *TABLE)
+    return store_url
+
+
+@pytest.fixture
+def service(dsn: str, tmp_path: Path) -> Iterator[Service]:
+    """A process whose requests lock rows."""
+    with Service(dsn, tmp_path, app=APP) as service:
+        yield service
 
 
 @pytest.fixture

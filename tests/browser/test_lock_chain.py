@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
-import pytest
 from playwright.async_api import Page, expect
 
-from support.databases import execute
-from support.locking import APP, TABLE, audited, requests
+from support.locking import audited, requests
 from support.service import Service
 from watchglass.store.access import Access
 
 PAGE = "/ui/monitoring/advanced"
 PATIENCE = 60_000
-
-
-@pytest.fixture
-def dsn(store_url: str) -> str:
-    execute(store_url, *TABLE)
-    return store_url
-
-
-@pytest.fixture
-def service(dsn: str, tmp_path: Path) -> Iterator[Service]:
-    """A process whose requests lock rows."""
-    with Service(dsn, tmp_path, app=APP) as service:
-        yield service
 
 
 async def link(dsn: str, service: Service) -> str:

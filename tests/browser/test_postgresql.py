@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +14,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from support.databases import execute
-from support.locking import APP, TABLE, audited, requests, session
+from support.locking import audited, requests, session
 from support.readable import DANGLING, FAINT, TWICE, UNLABELLED, UNNAMED
 from support.service import Service
 from watchglass.store.access import Access
@@ -25,20 +24,6 @@ PATIENCE = 60_000
 LOADED = "body:not(:has([data-body][aria-busy]))"
 
 Open = Callable[..., Awaitable[Page]]
-
-
-@pytest.fixture
-def dsn(store_url: str) -> str:
-    """The shop's database, in which its telemetry is too."""
-    execute(store_url, *TABLE)
-    return store_url
-
-
-@pytest.fixture
-def service(dsn: str, tmp_path: Path) -> Iterator[Service]:
-    """A process whose requests lock rows."""
-    with Service(dsn, tmp_path, app=APP) as service:
-        yield service
 
 
 @pytest_asyncio.fixture(loop_scope="session")
